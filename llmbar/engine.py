@@ -1,0 +1,230 @@
+"""The engine: pairs × strategies × judge → judgments.
+
+Each pair advances through its strategy on its own, its steps one after another, the places of a step (orders, outputs,
+items, samples) at once; there is no barrier between pairs, and a bounded number of them is in flight, so that memory is
+flat in the number of pairs. All that concerns one pair is asked close together, for the sake of the server's prefix
+cache.
+
+Asking (`judge_pair`) and deciding (`decide`) are apart: replies that a run has kept are read again without a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from math import fsum
+from typing import TYPE_CHECKING, Any, Literal
+
+from llmbar.errors import LlmbarError
+from llmbar.records import Judgment, Order, Pair, Question, Reply, Request, Response, Verdict
+from llmbar.transcript import ORDERS, Transcript
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from llmbar.judges import Judge
+    from llmbar.records import Cause, FailureKind
+    from llmbar.strategy import Step, Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A judgment to come: a pair, a strategy, and which repetition of asking it."""
+
+    pair: Pair
+    strategy: Strategy
+    repeat: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a step is asked once: in an order, about an output, or neither; on an item; as one of several samples."""
+
+    order: Order | None = None
+    output: Literal[1, 2] | None = None
+    item: str | None = None
+    sample: int = 0
+
+
+async def judge_all(
+    jobs: Iterable[Job], panel: Sequence[Judge], keep: Callable[[Judgment], None], *, window: int = 256
+) -> None:
+    """Judge every job, `window` of them in flight at most, and hand each judgment to `keep` as it is reached.
+
+    The `panel` is the judge and, after it, whoever else a strategy's steps ask with `by`.
+
+    Raises:
+        LlmbarError: what stops everything, such as a wrong key; judgments reached before it have been kept.
+    """
+    waiting = iter(jobs)
+
+    async def work() -> None:
+        for job in waiting:
+            keep(await judge_pair(job, panel))
+            await asyncio.sleep(0)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(window):
+                group.create_task(work())
+    except* LlmbarError as stopped:
+        raise _first(stopped) from None
+
+
+async def judge_pair(job: Job, panel: Sequence[Judge]) -> Judgment:
+    """Ask one pair's steps, each in every place where it can be asked, and decide."""
+    transcript = Transcript(job.strategy)
+    for step in job.strategy.steps:
+        if transcript.applies(step):
+            await _ask_step(step, job, panel, transcript)
+    return decide(job, transcript, judge=panel[0].name)
+
+
+def decide(job: Job, transcript: Transcript, *, judge: str) -> Judgment:
+    """The verdicts that follow from what was said.
+
+    An order is FAILED where a reply that it rests on never arrived, UNREADABLE where nothing that decides could be
+    read. The final verdict is that of the mean margin of both orders, and takes the worse of their states.
+    """
+    steps = transcript.deciding()
+    margins: dict[Order, float | None] = {}
+    verdicts: dict[Order, Verdict] = {}
+    causes: dict[Order, Cause | FailureKind | None] = {}
+    for order in ORDERS:
+        causes[order] = failure = transcript.failure(order)
+        margins[order] = margin = None if failure else transcript.margin(steps, order)
+        verdicts[order] = Verdict.FAILED if failure else Verdict.UNREADABLE if margin is None else Verdict.of(margin)
+        if verdicts[order] is Verdict.UNREADABLE:
+            causes[order] = transcript.cause(order)
+    final, final_margin = _final(verdicts.values(), margins.values())
+    return Judgment(
+        dataset=job.pair.dataset,
+        group=job.pair.group,
+        subset=job.pair.subset,
+        pair=job.pair.id,
+        judge=judge,
+        strategy=job.strategy.name,
+        repeat=job.repeat,
+        gold=job.pair.gold,
+        original=verdicts[Order.ORIGINAL],
+        swapped=verdicts[Order.SWAPPED],
+        final=final,
+        original_margin=margins[Order.ORIGINAL],
+        swapped_margin=margins[Order.SWAPPED],
+        final_margin=final_margin,
+        original_cause=causes[Order.ORIGINAL],
+        swapped_cause=causes[Order.SWAPPED],
+        replies=transcript.replies(),
+    )
+
+
+def _final(verdicts: Iterable[Verdict], margins: Iterable[float | None]) -> tuple[Verdict, float | None]:
+    states = set(verdicts)
+    for state in (Verdict.FAILED, Verdict.UNREADABLE):
+        if state in states:
+            return state, None
+    both = [margin for margin in margins if margin is not None]
+    margin = fsum(both) / len(both)
+    return Verdict.of(margin), margin
+
+
+# -- asking -----------------------------------------------------------------------------------------------------------
+
+
+async def _ask_step(step: Step, job: Job, panel: Sequence[Judge], transcript: Transcript) -> None:
+    places = [list(queue) for queue in _queues(step, transcript)]
+    asked = [_ask_queue(step, queue, job, panel, transcript) for queue in places]
+    told = [await asked[0]] if len(asked) == 1 else await asyncio.gather(*asked)
+    for replies in told:
+        for reply in replies:
+            transcript.add(step, reply)
+
+
+def _queues(step: Step, transcript: Transcript) -> Iterator[list[Place]]:
+    """The step's places; those of one list are asked one after another, the lists at once."""
+    for order, output in _sides(step):
+        blocked = [transcript.failure(each) or transcript.gap(each) for each in ORDERS if order in (None, each)]
+        if any(blocked):
+            continue
+        items = _items(step, transcript, order, output)
+        places = [Place(order, output, item, sample) for item in items for sample in range(step.file.samples)]
+        yield from [places] if step.file.in_turn else ([place] for place in places)
+
+
+def _sides(step: Step) -> Sequence[tuple[Order | None, Literal[1, 2] | None]]:
+    if step.per == "pair":
+        return [(None, None)]
+    return [(order, None) for order in ORDERS] if step.per == "order" else [(None, 1), (None, 2)]
+
+
+def _items(step: Step, transcript: Transcript, order: Order | None, output: int | None) -> Sequence[str | None]:
+    over = step.file.over
+    if over is None:
+        return [None]
+    if isinstance(over, tuple):
+        return over
+    listed = dict(transcript.seen_by(step, order, output))[over]
+    return listed if isinstance(listed, tuple) else []
+
+
+async def _ask_queue(
+    step: Step, places: list[Place], job: Job, panel: Sequence[Judge], transcript: Transcript
+) -> list[Reply]:
+    replies: list[Reply] = []
+    for place in places:
+        request = build_request(step, place, job, transcript, replies)
+        judge = panel[step.file.by]
+        replies.append(_reply(step, place, request, await judge.answer(request), judge if step.file.by else None))
+    return replies
+
+
+def build_request(step: Step, place: Place, job: Job, transcript: Transcript, said: Sequence[Reply] = ()) -> Request:
+    """What is asked in one place: the rendered messages, how they are sampled, and what the reply is held to."""
+    labels = job.strategy.file.labels
+    return Request(
+        messages=step.render(_context(step, place, job, transcript, said)),
+        sampling=step.file.sampling,
+        constraint=step.file.read.constraint(labels),
+        sample=job.repeat * step.file.samples + place.sample,
+        about=Question(job.pair, job.strategy.name, step.name, place.order, place.output, labels, step.file.read),
+    )
+
+
+def _context(step: Step, place: Place, job: Job, transcript: Transcript, said: Sequence[Reply]) -> dict[str, Any]:
+    """What a step's template sees (`strategy.visible` names it): the pair in this order, and what was said before."""
+    pair, labels = job.pair, job.strategy.file.labels
+    context: dict[str, Any] = {"instruction": pair.instruction}
+    if place.output is not None:
+        context["output"] = pair.output_1 if place.output == 1 else pair.output_2
+    else:
+        shown = (pair.output_1, pair.output_2)
+        context["first"], context["second"] = shown[::-1] if place.order is Order.SWAPPED else shown
+        context["first_label"], context["second_label"] = labels
+    if step.file.over is not None:
+        context["item"], context["said"] = place.item, said
+    context.update(transcript.seen_by(step, place.order, place.output))
+    return context
+
+
+def _reply(step: Step, place: Place, request: Request, response: Response, judge: Judge | None) -> Reply:
+    return Reply(
+        step=step.name,
+        order=place.order,
+        output=place.output,
+        item=place.item,
+        sample=place.sample,
+        judge=judge.name if judge else "",
+        key=request.key,
+        text=response.text,
+        reasoning=response.reasoning,
+        finish_reason=response.finish_reason,
+        label_logprobs=response.label_logprobs,
+        reward=response.reward,
+        usage=response.usage,
+        failure=response.failure,
+    )
+
+
+def _first(stopped: BaseExceptionGroup[LlmbarError]) -> LlmbarError:
+    inner = stopped.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
