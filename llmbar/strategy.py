@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
+from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta, nodes
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -28,7 +28,6 @@ from llmbar.records import Message, Sampling, digest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from jinja2 import Template
 
 _TURN = re.compile(r"^== (system|user|assistant) ==[ \t]*$", re.MULTILINE)
 
@@ -75,12 +74,24 @@ class StrategyFile(BaseModel):
 
 
 @dataclass(frozen=True)
+class Turn:
+    """One turn of the conversation: a compiled template, or text that never changes."""
+
+    role: str
+    template: Template | str
+
+    def render(self, context: Mapping[str, object]) -> Message:
+        text = self.template if isinstance(self.template, str) else self.template.render(context)
+        return Message(self.role, text)
+
+
+@dataclass(frozen=True)
 class Step:
-    """A step ready to be asked: its settings, and its turns as compiled templates."""
+    """A step ready to be asked: its settings and its turns."""
 
     file: StepFile
     path: Path
-    turns: tuple[tuple[str, Template], ...]
+    turns: tuple[Turn, ...]
 
     @property
     def name(self) -> str:
@@ -102,7 +113,7 @@ class Step:
             StrategyError: the template names something that is not there for this pair.
         """
         try:
-            return tuple(Message(role, template.render(context)) for role, template in self.turns)
+            return tuple(turn.render(context) for turn in self.turns)
         except TemplateError as error:
             raise StrategyError(str(error), file=self.path, field=self.name) from error
 
@@ -215,22 +226,44 @@ class _Templates:
             autoescape=False,  # prompts are plain text; pages escape what they show
         )
 
-    def turns(self, name: str) -> tuple[Path, tuple[tuple[str, Template], ...]]:
+    def turns(self, name: str) -> tuple[Path, tuple[Turn, ...]]:
         path, source = self._read(name)
         marks = list(_TURN.finditer(source))
         if not marks or source[: marks[0].start()].strip():
             raise StrategyError("a template begins with a turn", file=path, line=1, remedy="write == user == above it")
         ends = [mark.start() for mark in marks[1:]] + [len(source)]
         return path, tuple(
-            (mark[1], self._compile(source, mark.end(), end, path)) for mark, end in zip(marks, ends, strict=True)
+            Turn(mark[1], self._compile(source, mark.end(), end, path)) for mark, end in zip(marks, ends, strict=True)
         )
 
-    def _compile(self, source: str, start: int, end: int, path: Path) -> Template:
+    def _compile(self, source: str, start: int, end: int, path: Path) -> Template | str:
+        """Compile one turn, includes put in place at load: rendering is then one call, or none for constant text."""
+        text = source[start:end]
+        above = source[:start].count("\n") + len(text) - len(text.lstrip("\n"))
+        tree = self._inlined(self._parse(text.strip("\n"), path, above))
+        template = Template.from_code(self.jinja, self.jinja.compile(tree), self.jinja.globals)
+        return template if tree.find(nodes.Name) or tree.find(nodes.Include) else template.render()
+
+    def _parse(self, source: str, path: Path, above: int = 0) -> nodes.Template:
         try:
-            return self.jinja.from_string(source[start:end].strip("\n"))
+            return self.jinja.parse(source)
         except TemplateSyntaxError as error:
-            first = source[:start].count("\n") + len(source[start:end]) - len(source[start:end].lstrip("\n"))
-            raise StrategyError(error.message or "template error", file=path, line=first + error.lineno) from None
+            raise StrategyError(error.message or "template error", file=path, line=above + error.lineno) from None
+
+    def _inlined(self, tree: nodes.Template) -> nodes.Template:
+        for parent in [tree, *tree.find_all(nodes.Node)]:
+            for key, value in parent.iter_fields():
+                if isinstance(value, list):
+                    setattr(parent, key, [self._in_place(node) for node in value])
+        return tree
+
+    def _in_place(self, node: object) -> object:
+        if not (isinstance(node, nodes.Include) and isinstance(node.template, nodes.Const)):
+            return node
+        path, source = self._read(node.template.value)
+        if _TURN.search(source):
+            raise StrategyError("an included template cannot open a turn", file=path)
+        return nodes.Scope(self._inlined(self._parse(source, path)).body, lineno=node.lineno)
 
     def _read(self, name: str) -> tuple[Path, str]:
         for root in self.roots:
@@ -246,17 +279,12 @@ class _Templates:
         seen = set(waiting)
         while waiting:
             path, source = self._read(waiting.pop())
-            try:
-                tree = self.jinja.parse(source)
-            except TemplateSyntaxError as error:
-                raise StrategyError(error.message or "template error", file=path, line=error.lineno) from None
+            tree = self._parse(source, path)
             for name in sorted(meta.find_undeclared_variables(tree) - known):
                 line = next((n.lineno for n in tree.find_all(nodes.Name) if n.name == name), None)
                 told = f"step {step.name!r} cannot see {name!r}"
                 raise StrategyError(told, file=path, line=line, remedy=suggestion(name, known))
             included = {name for name in meta.find_referenced_templates(tree) if name} - seen
-            if step.path != path and _TURN.search(source):
-                raise StrategyError("an included template cannot open a turn", file=path)
             seen |= included
             waiting += included
 
