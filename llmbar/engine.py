@@ -11,11 +11,11 @@ Asking (`judge_pair`) and deciding (`decide`) are apart: replies that a run has 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import fsum
 from typing import TYPE_CHECKING, Any, Literal
 
-from llmbar.errors import LlmbarError
+from llmbar.errors import LlmbarError, first
 from llmbar.records import Judgment, Order, Pair, Question, Reply, Request, Response, Verdict
 from llmbar.transcript import ORDERS, Transcript
 
@@ -68,7 +68,7 @@ async def judge_all(
             for _ in range(window):
                 group.create_task(work())
     except* LlmbarError as stopped:
-        raise _first(stopped) from None
+        raise first(stopped) from None
 
 
 async def judge_pair(job: Job, panel: Sequence[Judge]) -> Judgment:
@@ -225,6 +225,36 @@ def _reply(step: Step, place: Place, request: Request, response: Response, judge
     )
 
 
-def _first(stopped: BaseExceptionGroup[LlmbarError]) -> LlmbarError:
-    inner = stopped.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
+# -- rehearsing -------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Understudy:
+    """Answers in a judge's place, without a model: it prefers what is shown first, or always output 1."""
+
+    prefers_first: bool = True
+    name: str = "understudy"
+    asked: list[Request] = field(default_factory=list)
+
+    async def answer(self, request: Request) -> Response:
+        about = request.about
+        if about is None:
+            raise ValueError("an understudy must be told what it is asked about")
+        self.asked.append(request)
+        if about.reader.kind == "text":
+            return Response(text=f"[what {about.step} said]", finish_reason="stop")
+        about_second = about.output == 2 or (not self.prefers_first and about.order is Order.SWAPPED)
+        return about.reader.express(-1.0 if about_second else 1.0, about.labels)
+
+
+async def rehearse(pair: Pair, strategy: Strategy, *, prefers_first: bool = True) -> list[Request]:
+    """Every request that a strategy makes for one pair, in order, with stand-ins for what a judge would say.
+
+    With `prefers_first` the two orders conflict wherever they can, so that all steps are asked; without it they agree.
+
+    Raises:
+        StrategyError: a template uses something that is not there.
+    """
+    understudy = Understudy(prefers_first)
+    await judge_pair(Job(pair, strategy), [understudy] * (1 + max(step.file.by for step in strategy.steps)))
+    return understudy.asked

@@ -100,3 +100,9 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = get_close_matches(word, names, n=3)
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names) or 'none'}"
+
+
+def first(stopped: BaseExceptionGroup[LlmbarError]) -> LlmbarError:
+    """Of what stopped tasks that ran side by side, the first."""
+    inner = stopped.exceptions[0]
+    return first(inner) if isinstance(inner, BaseExceptionGroup) else inner

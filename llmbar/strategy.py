@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,7 +20,7 @@ from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError, T
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from llmbar.errors import StrategyError, suggestion
+from llmbar.errors import StrategyError, UsageError, suggestion
 from llmbar.files import prompts_folder
 from llmbar.reading import ChoiceReader, Labels, Reader, ScaleReader, ScoreReader
 from llmbar.records import Message, Sampling, digest
@@ -54,6 +54,9 @@ class StepFile(BaseModel):
     """Which member of the panel answers: 0 is the judge itself."""
     read: Reader
     sampling: Sampling = Sampling()
+
+    def sampled(self, sampling: Mapping[str, object]) -> StepFile:
+        return self.model_copy(update={"sampling": Sampling.model_validate(self.sampling.model_dump() | sampling)})
 
 
 class StrategyFile(BaseModel):
@@ -136,6 +139,21 @@ class Strategy:
     def digest(self) -> str:
         """SHA-256 of `strategy.toml` and all templates, included ones too."""
         return digest(dict(self.sources))
+
+    def sampled(self, sampling: Mapping[str, object]) -> Strategy:
+        """The same strategy with some of its sampling set otherwise, in every step.
+
+        Raises:
+            UsageError: a parameter that does not exist, or a value out of its bounds.
+        """
+        if not sampling:
+            return self
+        try:
+            steps = tuple(replace(step, file=step.file.sampled(sampling)) for step in self.steps)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            raise UsageError(wrong["msg"], field=".".join(map(str, wrong["loc"]))) from None
+        return replace(self, steps=steps)
 
     @cached_property
     def deciding(self) -> tuple[Step, ...]:
