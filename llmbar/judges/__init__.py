@@ -63,6 +63,7 @@ BACKENDS = {
     "openai-api": "llmbar.judges.endpoint",
     "openrouter": "llmbar.judges.endpoint",
     "vllm": "llmbar.judges.endpoint",
+    "ollama": "llmbar.judges.endpoint",
 }
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 class Watcher(Protocol):
     """Whoever shows how a run gets on."""
 
-    def begin(self, folder: Path, total: int, done: int, tallies: Sequence[Tally]) -> None: ...
+    def begin(self, folder: Path, total: int, done: int, tallies: Mapping[str, Tally]) -> None: ...
     def judged(self, judgment: Judgment) -> None: ...
     def end(self) -> None: ...
 
@@ -140,13 +140,13 @@ async def arun(plan: Plan, *, watcher: Watcher | None = None) -> Run:
     if folder.manifest.state == "complete":
         return Run(folder)
     done = folder.resume()
-    started, tallies = time.monotonic(), list[Tally]()
+    started, tallies = time.monotonic(), dict[str, Tally]()
     try:
         async with AsyncExitStack() as stack:
             store = stack.enter_context(Store.open(plan.results / "responses.sqlite"))
             judges = [await _opened(stack, name, options, store) for name, options in plan.judges.items()]
             panel = [await _opened(stack, name, options, store) for name, options in plan.panel.items()]
-            tallies += [judge.tally for judge in [*judges, *panel] if isinstance(judge, Stored)]
+            tallies |= {judge.name: judge.tally for judge in [*judges, *panel] if isinstance(judge, Stored)}
             keep = _keeper(folder, watcher, asked, len(done), tallies)
             async with asyncio.TaskGroup() as group:
                 for judge in judges:
@@ -159,7 +159,7 @@ async def arun(plan: Plan, *, watcher: Watcher | None = None) -> Run:
         folder.close()
         if watcher:
             watcher.end()
-        counts = folder.manifest.counts.plus(_counted(tallies, time.monotonic() - started))
+        counts = folder.manifest.counts.plus(_counted(tallies.values(), time.monotonic() - started))
         folder.keep_manifest(folder.manifest.model_copy(update={"counts": counts}))
     seal(folder, plan.keys(), _now())
     return Run(folder)
@@ -217,7 +217,7 @@ async def _opened(stack: AsyncExitStack, name: str, options: JudgeOptions, store
 
 
 def _keeper(
-    folder: RunFolder, watcher: Watcher | None, asked: Asked, done: int, tallies: Sequence[Tally]
+    folder: RunFolder, watcher: Watcher | None, asked: Asked, done: int, tallies: Mapping[str, Tally]
 ) -> Callable[[Judgment], None]:
     if watcher is None:
         return folder.add

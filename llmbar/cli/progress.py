@@ -1,0 +1,123 @@
+"""How a run gets on: a live bar on a terminal, a plain line now and then elsewhere. All of it on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from llmbar.records import Judgment, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from rich.progress import Progress
+
+    from llmbar.judges.stored import Tally
+    from llmbar.runs.judging import Watcher
+
+PLAIN_EVERY = 10.0
+"""Seconds between two plain lines."""
+
+
+def watcher() -> Watcher:
+    """The one that fits standard error."""
+    return Bar() if sys.stderr.isatty() else Lines()
+
+
+class Watching:
+    """What both keep count of."""
+
+    def __init__(self) -> None:
+        self.verdicts: Counter[Verdict] = Counter()
+        self.tallies: Mapping[str, Tally] = {}
+        self.total = self.before = 0
+
+    def count(self, total: int, done: int, tallies: Mapping[str, Tally]) -> None:
+        self.total, self.before, self.tallies, self.started = total, done, tallies, time.monotonic()
+
+    @property
+    def done(self) -> int:
+        return self.before + self.verdicts.total()
+
+    def line(self) -> str:
+        """Rate, time left, requests, cost, and what went wrong."""
+        rate = self.verdicts.total() / max(time.monotonic() - self.started, 1e-9)
+        left = (self.total - self.done) / rate if rate else 0.0
+        tallies = self.tallies.values()
+        asked, stored = (sum(getattr(tally, name) for tally in tallies) for name in ("asked", "from_store"))
+        told = [f"{rate:.0f}/s", f"{_clock(left)} left"]
+        if self.tallies:
+            told += [f"{asked} asked", f"{stored} from store", *_cost(self.tallies)]
+        told += [f"{self.verdicts[state]} {state}" for state in (Verdict.UNREADABLE, Verdict.FAILED)]
+        return " · ".join(told)
+
+
+class Lines(Watching):
+    """Plain lines, for logs."""
+
+    def begin(self, folder: Path, total: int, done: int, tallies: Mapping[str, Tally]) -> None:
+        self.count(total, done, tallies)
+        self.said = self.started
+        print(f"{folder}: {total} judgments, {done} of them there already", file=sys.stderr)
+
+    def judged(self, judgment: Judgment) -> None:
+        self.verdicts[judgment.final] += 1
+        if time.monotonic() - self.said > PLAIN_EVERY:
+            self.said = time.monotonic()
+            self._say()
+
+    def end(self) -> None:
+        self._say()
+
+    def _say(self) -> None:
+        print(f"{self.done}/{self.total} · {self.line()}", file=sys.stderr)
+
+
+class Bar(Watching):
+    """A live bar."""
+
+    bar: Progress | None = None
+
+    def begin(self, folder: Path, total: int, done: int, tallies: Mapping[str, Tally]) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self.count(total, done, tallies)
+        console = Console(stderr=True)
+        console.print(str(folder), style="dim", highlight=False)
+        columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[told]}"))
+        self.bar = Progress(*columns, console=console, refresh_per_second=8)
+        self.task = self.bar.add_task("", total=total, completed=done, told="")
+        self.bar.start()
+
+    def judged(self, judgment: Judgment) -> None:
+        self.verdicts[judgment.final] += 1
+        if self.bar and (self.done % 16 == 0 or self.done == self.total):
+            self.bar.update(self.task, completed=self.done, told=self.line())
+
+    def end(self) -> None:
+        if self.bar:
+            self.bar.update(self.task, completed=self.done, told=self.line())
+            self.bar.stop()
+
+
+def _cost(tallies: Mapping[str, Tally]) -> list[str]:
+    from llmbar.prices import cost
+
+    costs = [cost(name, tally.prompt_tokens, tally.completion_tokens) for name, tally in tallies.items()]
+    known = [each for each in costs if each is not None]
+    return [f"${sum(known):.2f}"] if known else []
+
+
+def _clock(seconds: float) -> str:
+    """Hours, minutes and seconds.
+
+    >>> _clock(3725)
+    '1:02:05'
+    """
+    minutes, second = divmod(round(seconds), 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"

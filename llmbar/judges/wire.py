@@ -1,0 +1,290 @@
+"""Chat completions as they travel: a request becomes a JSON body, and what comes back becomes an `Attempt`.
+
+Pure functions: nothing here knows a socket. This is the one boundary at which foreign data is typed and checked, and
+every way in which an endpoint can refuse is classified:
+
+    the reply                                    what becomes of it
+    200 with a choice                            a response
+    400 content filter, 403 flagged input        a response without text, finish reason `content_filter`
+    400 too long, 413                            failure CONTEXT_LENGTH, final
+    other 4xx                                    failure BAD_REQUEST, final
+    429, 5xx, 408, 409, 425                      failure RATE_LIMIT, SERVER, TIMEOUT: asked again until the deadline
+    not JSON, no choice                          failure PROTOCOL, asked three times
+    401, 402, 403, 404, 405, 3xx, no quota       JudgeError: every other request would meet the same
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from math import inf
+from time import time
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_core import from_json
+
+from llmbar.errors import JudgeError
+from llmbar.judges.retrying import Attempt
+from llmbar.records import FailureKind, Response, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmbar.judges.presets import Target
+    from llmbar.records import Constraint, Request
+
+PROTOCOL_TRIES = 3
+SHOWN = 300
+"""Characters of a server's complaint that are kept."""
+
+
+def unsupported(constraint: Constraint | None, target: Target) -> str | None:
+    """Why the endpoint cannot hold a reply to this constraint; None where it can."""
+    if constraint is None or (constraint.kind == "choice" and target.preset.choice):
+        return None
+    what = "hold a reply to a choice" if constraint.kind == "choice" else "tell the probabilities of labels"
+    return f"{target.name} cannot {what}"
+
+
+def body(request: Request, target: Target) -> dict[str, object]:
+    """The JSON body of a request; what is None is not sent."""
+    sent: dict[str, object] = {
+        "model": target.model,
+        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        **request.sampling.model_dump(exclude_none=True),
+        **target.extra,
+    }
+    names = target.preset.completion_tokens
+    if "max_tokens" in sent and names is not None and names.match(target.model):
+        sent["max_completion_tokens"] = sent.pop("max_tokens")
+    if request.sampling.seed is not None:
+        sent["seed"] = request.sampling.seed + request.sample  # a seeded reply repeats: each sample needs its own
+    if request.constraint is not None:
+        sent["structured_outputs"] = {"choice": list(request.constraint.labels)}
+    return sent
+
+
+def encoded(request: Request, target: Target) -> bytes:
+    """The body in ASCII JSON, so that any text can travel."""
+    return json.dumps(body(request, target), separators=(",", ":")).encode("ascii")
+
+
+class _Message(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _PromptDetails(BaseModel):
+    cached_tokens: int | None = None
+
+
+class _CompletionDetails(BaseModel):
+    reasoning_tokens: int | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+
+    @property
+    def record(self) -> Usage:
+        prompt, completion = self.prompt_tokens_details, self.completion_tokens_details
+        return Usage(
+            prompt_tokens=self.prompt_tokens or 0,
+            cached_tokens=(prompt and prompt.cached_tokens) or 0,
+            completion_tokens=self.completion_tokens or 0,
+            reasoning_tokens=(completion and completion.reasoning_tokens) or 0,
+        )
+
+
+class _Completion(BaseModel):
+    choices: list[_Choice] = Field(min_length=1)
+    model: str | None = None
+    usage: _Usage | None = None
+
+
+def read(
+    status: int, headers: Mapping[str, str], raw: bytes, *, request: Request, target: Target, latency: float
+) -> Attempt:
+    """What came back for `request`, `latency` seconds after it was sent.
+
+    Raises:
+        JudgeError: no request of this judge will ever be answered.
+    """
+    if status != 200:
+        return _read_complaint(status, headers, raw, target=target, latency=latency)
+    try:
+        completion = _Completion.model_validate_json(raw)
+    except ValidationError as error:
+        if (inner := _status_inside(raw)) is not None:
+            return _read_complaint(inner, headers, raw, target=target, latency=latency)
+        what = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, what["loc"]))
+        return Attempt.failed(
+            FailureKind.PROTOCOL,
+            target.redact(f"not a chat completion: {f'{where}: ' if where else ''}{what['msg']}")[:SHOWN],
+            tries=PROTOCOL_TRIES,
+            latency=latency,
+        )
+    return _held(_response(completion, latency), request.constraint, target)
+
+
+def _response(completion: _Completion, latency: float) -> Response:
+    choice = completion.choices[0]
+    message = choice.message
+    return Response(
+        text=message.content or message.refusal or "",
+        reasoning=message.reasoning or message.reasoning_content or "",
+        finish_reason=choice.finish_reason or "",
+        usage=completion.usage.record if completion.usage else Usage(),
+        latency=latency,
+        model=completion.model or "",
+    )
+
+
+def _held(response: Response, constraint: Constraint | None, target: Target) -> Attempt:
+    """A reply that should be one of the choices, and is, or was cut off before it could be."""
+    if constraint is None or response.text.strip() in constraint.labels or response.finish_reason == "length":
+        return Attempt(response)
+    reply, choices = target.redact(response.text)[:40], ", ".join(constraint.labels)
+    message = f"{reply!r} is none of the choices {choices}: the server ignores structured_outputs"
+    return Attempt.failed(FailureKind.PROTOCOL, message, latency=response.latency)
+
+
+@dataclass(frozen=True, slots=True)
+class _Complaint:
+    """What an endpoint says when it refuses, whichever of the usual shapes it has."""
+
+    message: str
+    code: str
+    param: str
+    flagged: bool
+    """The input was moderated, not the key refused."""
+
+
+FILTERED = frozenset({"content_filter", "content_policy_violation", "responsibleaipolicyviolation"})
+NO_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+TOO_LONG = re.compile(
+    r"context[ _](length|window|size)|prompt is too long|input is too long|too many (input )?tokens"
+    r"|input token count .* exceeds|maximum (input|prompt|sequence) length",
+    re.IGNORECASE,
+)
+NO_MODEL = re.compile(r"not a valid model|model .*(not found|does not exist)", re.IGNORECASE)
+
+
+def _read_complaint(status: int, headers: Mapping[str, str], raw: bytes, *, target: Target, latency: float) -> Attempt:
+    complaint = _complaint(raw, target)
+    if complaint.code in FILTERED or complaint.flagged:
+        return Attempt(Response(finish_reason="content_filter", latency=latency))
+    if status < 400 or status in {401, 402, 403, 404, 405} or complaint.code in NO_QUOTA | {"model_not_found"}:
+        _refuse(status, complaint, target)
+    if status == 400 and NO_MODEL.search(complaint.message):
+        _refuse(404, complaint, target)
+    kind = _kind(status, complaint)
+    passing = kind in {FailureKind.RATE_LIMIT, FailureKind.SERVER, FailureKind.TIMEOUT}
+    return Attempt.failed(
+        kind,
+        f"HTTP {status}: {complaint.message}",
+        tries=inf if passing else 1,
+        retry_after=seconds_to_wait(headers),
+        latency=latency,
+    )
+
+
+def _kind(status: int, complaint: _Complaint) -> FailureKind:
+    if status == 429:
+        return FailureKind.RATE_LIMIT
+    if status == 408:
+        return FailureKind.TIMEOUT
+    if status >= 500 or status in {409, 425}:
+        return FailureKind.SERVER
+    too_long = complaint.code == "context_length_exceeded" or complaint.param == "input_tokens"
+    if status == 413 or too_long or TOO_LONG.search(complaint.message):
+        return FailureKind.CONTEXT_LENGTH
+    return FailureKind.BAD_REQUEST
+
+
+def _refuse(status: int, complaint: _Complaint, target: Target) -> NoReturn:
+    """Raise what no retry and no other request can mend."""
+    variable, where = target.preset.key_variable, target.public_base
+    if status == 401:  # what the server says is left out: it likes to quote the key
+        raise JudgeError(f"{target.name}: {where} refuses the key (HTTP 401)", remedy=f"check {variable}")
+    said = f"{complaint.message} (HTTP {status})"
+    if status == 403:
+        raise JudgeError(f"{target.name}: {where} denies access: {said}", remedy=f"check what {variable} may use")
+    if status == 402 or complaint.code in NO_QUOTA:
+        raise JudgeError(f"{target.name}: the account is out of credit: {said}", remedy="top it up and run again")
+    if status < 400:
+        raise JudgeError(f"{target.name}: {where} sends us elsewhere (HTTP {status})", remedy="check --base-url")
+    raise JudgeError(f"{target.name}: {where} has no such model: {said}", remedy="check the name and --base-url")
+
+
+def _complaint(raw: bytes, target: Target) -> _Complaint:
+    told = _told(raw)
+    inner, metadata = _mapping(told.get("innererror")), _mapping(told.get("metadata"))
+    codes = {str(value).lower() for value in (told.get("code"), told.get("type"), inner.get("code")) if value}
+    telling = codes & (FILTERED | NO_QUOTA | {"model_not_found", "context_length_exceeded"})
+    text = told.get("message") or told.get("detail") or "no reason given"
+    return _Complaint(
+        message=" ".join(target.redact(text if isinstance(text, str) else json.dumps(text)).split())[:SHOWN],
+        code=min(telling, default=""),
+        param=str(told.get("param") or ""),
+        flagged="flagged_input" in metadata,
+    )
+
+
+def _told(raw: bytes) -> dict[str, Any]:
+    """The error object of a reply, wherever it stands; plain text counts as its message."""
+    try:
+        value = from_json(raw)
+    except ValueError:
+        return {"message": raw.decode("utf-8", "replace")}
+    outer = _mapping(value)
+    error = outer.get("error") or value
+    return _mapping(error) or {"message": str(error)}
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _status_inside(raw: bytes) -> int | None:
+    """The status of an error that came with HTTP 200, as from routers whose provider failed half-way."""
+    try:
+        value = _mapping(from_json(raw))
+    except ValueError:
+        return None
+    if "error" not in value:
+        return None
+    code = _mapping(value["error"]).get("code")
+    return code if isinstance(code, int) and 400 <= code < 600 else 502
+
+
+def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
+    """What Retry-After asks for, as seconds from now, said in milliseconds, in seconds or as a date.
+
+    >>> seconds_to_wait({"Retry-After": "1.5"})
+    1.5
+    """
+    for header, unit in (("Retry-After-Ms", 0.001), ("Retry-After", 1.0)):
+        try:
+            seconds = float(headers.get(header, "")) * unit
+        except ValueError:
+            continue
+        return seconds if 0 <= seconds < inf else None
+    try:
+        return max(0.0, parsedate_to_datetime(headers.get("Retry-After", "")).timestamp() - time())
+    except ValueError:
+        return None

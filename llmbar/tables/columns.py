@@ -1,0 +1,156 @@
+"""What a leaderboard's columns are called, mean and look like: the one place from which every format takes it.
+
+A new column is one entry here and one value in the board's rows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from llmbar.stats.summary import AVERAGE
+from llmbar.tables.cells import harmless
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Row = dict[str, Any]
+"""One line of a board."""
+
+MISSING = "–"
+PUBLISHED = "†"
+"""Behind the judge's name in a published row."""
+
+Format = Literal["text", "count", "percent", "decimal", "interval"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a leaderboard."""
+
+    key: str
+    """The board's column."""
+    head: str
+    explain: str
+    """One sentence: what the number is."""
+    format: Format
+    better: Literal["high", "low"] | None = None
+    """Which end is to be wished for, where one is: the best is set in bold."""
+    drop: int = 0
+    """Where space is short the highest go first; 0 always stays."""
+    upto: str = ""
+    """The board's column with the upper end, where `key` is the lower end of an interval."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (self.key, self.upto) if self.upto else (self.key,)
+
+    @property
+    def numeric(self) -> bool:
+        return self.format != "text"
+
+    @property
+    def title(self) -> str:
+        """The head, where it may be a subset's name, made harmless."""
+        return harmless(self.head)
+
+    def text(self, row: Mapping[str, Any]) -> str:
+        """The cell as it is read: rates in percent, to one decimal; a dash where there is none.
+
+        >>> Column("agreement", "Agr", "", "percent").text({"agreement": 0.89011})
+        '89.0'
+        """
+        values = [row[key] for key in self.keys]
+        if any(map(pd.isna, values)):
+            return MISSING
+        if self.format == "interval":
+            return "[{:.1f}, {:.1f}]".format(*(100 * value for value in values))
+        return _WRITE[self.format](values[0])
+
+
+_WRITE = {
+    "text": harmless,
+    "count": lambda value: f"{value:,}",
+    "percent": lambda value: f"{100 * value:.1f}",
+    "decimal": lambda value: f"{value:.2f}".replace("-", "−"),
+}
+
+BEFORE = (
+    Column("rank", "#", "Rank by the headline accuracy; equal accuracies share a rank.", "count", "low"),
+    Column("judge", "Judge", "What answered: a model, a simulated judge, a recording or a baseline.", "text"),
+    Column("strategy", "Strategy", "How the judge was asked.", "text"),
+    Column("n", "n", "Judgments in this row: one per pair (and repeat).", "count", drop=3),
+)
+"""What stands before the accuracies."""
+
+AFTER = (
+    Column("low", "95 % interval", "95 % interval of the headline accuracy.", "interval", upto="high"),
+    Column("agreement", "Agr", "Agreement: share of pairs with the same verdict in both orders.", "percent", "high", 1),
+    Column("both_correct", "Both", "Share of pairs judged correctly in both orders.", "percent", "high", 8),
+    Column("kappa", "κ", "Cohen's kappa with the gold label, mean of the two orders.", "decimal", "high", 11),
+    Column(
+        "primacy",
+        "Primacy",
+        "Of the pairs on which the two orders conflict, the share where the first-shown output won; 50 is unbiased.",
+        "percent",
+        drop=6,
+    ),
+    Column("conflicts", "Conflicts", "Pairs on which the two orders conflict: what primacy rests on.", "count", drop=10),
+    Column("longer_rate", "Longer", "Share of preferences that went to the longer output.", "percent", drop=7),
+    Column("ties", "Ties", "Share of verdicts without a preference.", "percent", drop=9),
+    Column("unreadable", "Unread.", "Share of replies that name no verdict.", "percent", drop=4),
+    Column("failed", "Failed", "Calls that got no reply: they are not scored.", "count", drop=4),
+)
+"""What stands behind the accuracies."""
+
+HIDDEN = ("source", "dataset", "ties_policy", "unreadable_policy")
+"""Columns of a board that the notes tell, or the look of a row."""
+
+KNOWN = frozenset(key for column in (*BEFORE, *AFTER) for key in column.keys)
+
+
+def accuracies(board: pd.DataFrame) -> list[Column]:
+    """The accuracy columns: every one that is not of the table above; the last is the headline."""
+    names = [name for name in board.columns if name not in KNOWN and name not in HIDDEN]
+    return [_accuracy(name, 0 if name == names[-1] else 5) for name in names]
+
+
+def _accuracy(name: str, drop: int) -> Column:
+    if name == AVERAGE:
+        return Column(name, name, "Accuracy, mean over all subsets, each weighing the same.", "percent", "high", drop)
+    if name == "Adversarial":
+        return Column(name, name, "Accuracy, mean over the adversarial subsets.", "percent", "high", 2)
+    return Column(name, name, f"Accuracy on {name}: share of verdicts that name the gold output.", "percent", "high", drop)
+
+
+def headline(board: pd.DataFrame) -> Column:
+    """The accuracy by which a board is ranked."""
+    return accuracies(board)[-1]
+
+
+def columns(board: pd.DataFrame) -> list[Column]:
+    """All columns of a board, from left to right."""
+    return [column for column in (*BEFORE, *accuracies(board), *AFTER) if column.key in board]
+
+
+def cell(column: Column, row: Row) -> str:
+    """The text of a cell; a published row is marked behind the judge's name."""
+    mark = f" {PUBLISHED}" if column.key == "judge" and row["source"] == "published" else ""
+    return column.text(row) + mark
+
+
+def best(rows: Iterable[Row], column: Column) -> str | None:
+    """The text of a column's best cells, None where nothing is to be marked.
+
+    Baselines do not compete: it is easy to agree with oneself for a rule that looks at nothing but length. A best that
+    more than half of the rows share says nothing and is not marked. What reads alike is marked alike.
+    """
+    values = [(row[column.key], column.text(row)) for row in rows if row["source"] != "baseline"]
+    values = [(value, text) for value, text in values if text != MISSING]
+    if not column.better or column.key == "rank" or not values:
+        return None
+    _, text = (max if column.better == "high" else min)(values)
+    return text if Counter(text for _, text in values)[text] * 2 <= len(values) else None

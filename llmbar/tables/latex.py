@@ -1,0 +1,91 @@
+"""LaTeX with booktabs: the columns a paper has room for, the best in bold, baselines in italics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmbar.tables.columns import best, cell, columns
+from llmbar.tables.notes import notes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
+    from llmbar.tables.columns import Column, Row
+    from llmbar.tables.notes import Provenance
+
+ROOM = 5
+"""Columns that give way sooner than this (`Column.drop`) are left to the other formats."""
+
+_COMMANDS = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "`": r"\textasciigrave{}",
+    "'": r"\textquotesingle{}",
+    "-": "{-}",
+    "−": "$-$",
+    "–": r"\textendash{}",
+    "†": r"\textdagger{}",
+    "½": r"\textonehalf{}",
+    "κ": r"$\kappa$",
+    "[": "{[}",
+    "]": "{]}",
+} | {letter: f"\\{letter}" for letter in "&%$#_{}"}
+"""Hyphens are wrapped lest two make a dash, brackets lest one behind a line break be its optional argument."""
+
+
+def latex(board: pd.DataFrame, title: str, more: Iterable[str], provenance: Provenance) -> str:
+    r"""A `table` float for `\usepackage{booktabs}` and `\usepackage{textcomp}`."""
+    rows, every = board.to_dict("records"), columns(board)
+    heads = [column for column in every if column.drop <= ROOM]
+    marked = {column.key: best(rows, column) for column in heads}
+    lines = [" & ".join(_cell(column, row, marked[column.key]) for column in heads) for row in rows]
+    left_out = ", ".join(escaped(column.title) for column in every if column not in heads)
+    return "\n".join(
+        [
+            r"% needs \usepackage[T1]{fontenc}, \usepackage{textcomp} and \usepackage{booktabs}",
+            f"% left out for room: {left_out}",
+            r"\begin{table*}[t]",
+            r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+            rf"\caption{{{escaped(title)}}}",
+            rf"\begin{{tabular}}{{@{{}}{''.join('r' if column.numeric else 'l' for column in heads)}@{{}}}}",
+            r"\toprule",
+            " & ".join(escaped(column.title) for column in heads) + r" \\",
+            r"\midrule",
+            *(rf"{line} \\" for line in lines),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\par\smallskip",
+            r"\begin{minipage}{\linewidth}\scriptsize",
+            *(rf"{escaped(note)}\par" for note in notes(board, provenance, more)),
+            r"\end{minipage}",
+            r"\end{table*}",
+            "",
+        ]
+    )
+
+
+def _cell(column: Column, row: Row, best_text: str | None) -> str:
+    text = cell(column, row)
+    if row["source"] == "baseline" and column.key == "judge":
+        return rf"\textit{{{escaped(text)}}}"
+    return rf"\textbf{{{escaped(text)}}}" if text == best_text and row["source"] != "baseline" else escaped(text)
+
+
+def escaped(text: str) -> str:
+    r"""Text that LaTeX sets as it is; a letter beyond Latin, for which pdfLaTeX has no glyph, by its code point.
+
+    >>> escaped("50% of $x_1$")
+    '50\\% of \\$x\\_1\\$'
+    """
+    return "".join(_COMMANDS.get(letter) or _glyph(letter) for letter in text)
+
+
+def _glyph(letter: str) -> str:
+    return letter if ord(letter) <= ord("ÿ") else rf"\texttt{{U+{ord(letter):04X}}}"
