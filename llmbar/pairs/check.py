@@ -125,7 +125,7 @@ class Columns:
             return self._known[names]
         found = {own: [name for name in self._candidates(own) if name in names] for own in FIELDS}
         errors = [
-            place.error("is missing", self.given.get(own, own), f"columns here: {', '.join(names)}; see the field map")
+            place.error("is missing", self.given.get(own, own), f"columns here: {', '.join(names)}; or map {own}=…")
             for own in FIELDS
             if not found[own] and (own in _NEEDED or own in self.given)
         ]
@@ -165,7 +165,7 @@ def _pair(
     row: Row, columns: dict[str, str], file: PairFile, index: int, place: Place, *, labels: dict[object, int]
 ) -> Pair | list[PairError]:
     own = {field: row.values[name] for field, name in columns.items()}
-    rest = row.values.keys() - columns.values()
+    used = columns.values()
     subset = _text(own.get("subset")) or file.subset
     try:
         return Pair(
@@ -178,7 +178,7 @@ def _pair(
             output_2=own["output_2"],
             gold=_label(own["gold"], labels),
             why=_text(own.get("why")),
-            provenance={name: _text(value) for name, value in row.values.items() if name in rest and value is not None},
+            provenance={name: _text(it) for name, it in row.values.items() if name not in used and it is not None},
         )
     except ValidationError as error:
         return [_told(detail, columns, place) for detail in error.errors()]
@@ -218,6 +218,10 @@ def _flaws(pair: Pair, columns: dict[str, str], place: Place) -> Iterator[PairEr
             yield place.error("is empty", columns[own], "remove the pair or fill it in")
         if not _encodable(text):
             yield place.error("holds half of a surrogate pair", columns[own], "write characters whole, in UTF-8")
+    if not _encodable(
+        "".join((pair.id, pair.subset, pair.group, pair.why, *pair.provenance, *pair.provenance.values()))
+    ):
+        yield place.error("holds half of a surrogate pair beside the texts", remedy="write characters whole, in UTF-8")
     one, two = pair.output_1.strip(), pair.output_2.strip()
     if one and one == two:
         yield place.error("the outputs are identical, neither is better", remedy="remove the pair")

@@ -146,13 +146,8 @@ class Download:
         except (OSError, HTTPException) as error:
             reason = error.reason if isinstance(error, URLError) else error
             raise FetchError(f"{self.url} cannot be reached: {reason}", remedy=_ELSEWHERE) from None
-        with response:
-            partial = response.status == HTTPStatus.PARTIAL_CONTENT
-            if partial and not response.headers.get("Content-Range", "").startswith(f"bytes {begun}-"):
-                self.part.unlink(missing_ok=True)
-                return False  # not what was asked for: from the beginning, then
-            with self.part.open("ab" if partial else "wb") as file:
-                return _receive(response, file)
+        with response, self.part.open("ab" if response.status == HTTPStatus.PARTIAL_CONTENT else "wb") as file:
+            return _receive(response, file)
 
 
 def _receive(response: HTTPResponse, file: BinaryIO) -> bool:

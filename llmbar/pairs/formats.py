@@ -99,7 +99,7 @@ def _jsonl(path: Path) -> Iterator[Row | PairError]:
                 yield error
             except (ValueError, RecursionError) as error:
                 cut = not raw.endswith(b"\n") and not raw.rstrip().endswith(b"}")
-                what = "the file is cut off inside this record" if cut else f"is not JSON: {error}"
+                what = "the file is cut off inside this record" if cut else f"is not JSON: {_fault(error)}"
                 yield PairError(what, file=path, line=line, remedy=_WHOLE if cut else "write one {…} per line")
             offset += len(raw)
 
@@ -165,9 +165,12 @@ def _not_json(error: Exception, path: Path, text: str, line: int) -> PairError:
     if not text.rstrip().endswith("]"):
         last = text.count("\n") + 1
         return PairError(f"the file is cut off: it ends on line {last}", file=path, line=line, remedy=_WHOLE)
-    if isinstance(error, json.JSONDecodeError):
-        return PairError(f"is not JSON: {error.msg}, column {error.colno}", file=path, line=error.lineno)
-    return PairError(f"is not JSON: {error}", file=path, line=line)
+    line = error.lineno if isinstance(error, json.JSONDecodeError) else line
+    return PairError(f"is not JSON: {_fault(error)}", file=path, line=line, remedy="mend or remove this record")
+
+
+def _fault(error: Exception) -> str:
+    return f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else _first_line(error)
 
 
 def _lines(file: BinaryIO, path: Path) -> Iterator[str]:
