@@ -93,6 +93,7 @@ def cell(text: str) -> str:
 def described(step: StepFile) -> str:
     """A step in a few words.
 
+    >>> from llmbar.strategy import StepFile
     >>> described(StepFile(name="score", per="output", samples=3, read={"kind": "score"}))
     '`score` per output, 3 samples'
     """

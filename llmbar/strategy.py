@@ -56,7 +56,7 @@ class StepFile(BaseModel):
     sampling: Sampling = Sampling()
 
     def sampled(self, sampling: Mapping[str, object]) -> StepFile:
-        return self.model_copy(update={"sampling": Sampling.model_validate(self.sampling.model_dump() | sampling)})
+        return self.model_copy(update={"sampling": Sampling.model_validate({**self.sampling.model_dump(), **sampling})})
 
 
 class StrategyFile(BaseModel):

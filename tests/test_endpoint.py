@@ -14,7 +14,7 @@ from openai_server import Reply, error, serving, serving_in_thread
 from llmbar.errors import JudgeError
 from llmbar.judges import JudgeOptions, open_judge, wire
 from llmbar.judges.endpoint import _proxy, extra_body, identity
-from llmbar.judges.presets import find_target
+from llmbar.judges.presets import QUOTED, find_target
 from llmbar.judges.retrying import Attempt
 from llmbar.reading import ChoiceReader
 from llmbar.records import Cause, Constraint, FailureKind, Message, Request, Sampling, Usage
@@ -240,6 +240,7 @@ def test_a_content_filter_is_an_answer_without_text(reply):
     assert len(server.asked) == 1
 
 
+FAILED_CHOICE = {"message": {"content": "half a"}, "finish_reason": "error", "error": {"code": 429, "message": "busy"}}
 TOO_LONG = "This model's maximum context length is 8192 tokens. However, your messages resulted in 8227 tokens."
 
 
@@ -271,6 +272,9 @@ def test_what_is_wrong_with_one_request_is_a_final_failure(reply, kind):
         (Reply(raw=b"<html>Bad Gateway</html>", status=502), FailureKind.SERVER),
         (Reply(raw=b"", status=529), FailureKind.SERVER),
         (Reply(payload={"error": {"code": 429, "message": "slow down"}}), FailureKind.RATE_LIMIT),
+        (Reply("", "error"), FailureKind.SERVER),
+        (Reply(payload={"choices": [FAILED_CHOICE]}), FailureKind.RATE_LIMIT),
+        (Reply(payload={"error": None}), FailureKind.PROTOCOL),
         (Reply(cut=True), FailureKind.CONNECTION),
         (Reply("late", delay=5), FailureKind.TIMEOUT),
     ],
@@ -469,7 +473,7 @@ def test_a_key_that_the_server_echoes_is_never_repeated(status, shape, tmp_path)
     shapes = {
         "json": json.dumps({"error": {"message": echo, "code": KEY, "param": KEY, "type": KEY}}),
         "text": echo,
-        "long": "x" * (wire.SHOWN - 20) + echo,
+        "long": "x" * (QUOTED - 30) + " " + echo,
         "nested": json.dumps({"choices": [{KEY: KEY}], "detail": [{"msg": echo}]}),
     }
     reply = Reply(raw=shapes[shape].encode(), status=status, headers={"X-Echo": KEY})

@@ -24,7 +24,7 @@ LAYERS = [
     {"reading", "pairs"},
     {"strategy", "judges", "store", "recordings", "prices"},
     {"transcript", "engine", "stats"},
-    {"runs", "reproduce", "tables", "published", "plots", "site"},
+    {"runs", "reproduction", "standings", "tables", "published", "plots", "site"},
     {"scale"},
     {"cli", "llmbar"},  # llmbar: the package itself, whose names come from everywhere below
 ]
@@ -33,13 +33,23 @@ LAYERS = [
 LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer}
 
 PUBLIC = [
-    "__version__",
+    "JudgeOptions",
+    "Judgment",
+    "LlmbarError",
+    "Pair",
+    "Policy",
+    "Run",
+    "Verdict",
     "arun",
+    "bias_regression",
     "leaderboard",
     "load_pairs",
     "load_strategy",
     "open_judge",
+    "plan",
     "published",
+    "reproduce",
+    "rescore",
     "run",
     "summarize",
 ]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -70,6 +71,20 @@ def test_what_was_not_recorded_is_a_failure(shared, manual):
         assert (judgment.original, judgment.final) == (Verdict.FAILED, Verdict.FAILED)
         assert judgment.original_cause is FailureKind.UNSUPPORTED
         assert "not recorded: pair Manual/0" in judgment.replies[0].failure.message
+
+
+def test_a_pair_of_several_sets_is_answered_from_its_own(tmp_path):
+    row = {"input": "Say yes.", "output_1": "Yes.", "output_2": "No.", "label": 1}
+    for subset, said in (("A", "Output (a)"), ("B", "Output (b)")):
+        sides = {key: {"completion": [said, "stop"], "winner": None} for key in ("swap = False", "swap = True")}
+        folder = tmp_path / subset / "evaluators" / "Judge" / "Vanilla"
+        folder.mkdir(parents=True)
+        (tmp_path / subset / "dataset.json").write_text(json.dumps([row]))
+        (folder / "result.json").write_text(json.dumps([row | {"results": [sides]}]))
+    pairs = [load_pairs(tmp_path / subset / "dataset.json")[0] for subset in ("A", "B")]
+    pairs.append(pairs[0].model_copy(update={"subset": "C"}))
+    judgments = judged(tmp_path, pairs, "rules", "Judge")
+    assert [judgment.original for judgment in judgments] == [Verdict.ONE, Verdict.TWO, Verdict.FAILED]
 
 
 def test_a_second_sample_was_not_recorded(shared, manual):

@@ -101,6 +101,11 @@ def test_retry_after_in_milliseconds_is_preferred():
     assert 0.14 <= gaps(server)[0] <= 0.6
 
 
+def test_retry_after_zero_is_no_leave_to_hammer():
+    _, server, _ = ask_once(in_turn(error(429, "slow down", headers={"Retry-After": "0"}), "well"), first_wait=0.4)
+    assert gaps(server)[0] >= 0.19
+
+
 def test_retry_after_as_a_date():
     assert seconds_to_wait({"Retry-After": formatdate(time() + 30, usegmt=True)}) == pytest.approx(30, abs=1.5)
     assert seconds_to_wait({"Retry-After": formatdate(time() - 30, usegmt=True)}) == 0

@@ -82,14 +82,21 @@ def test_different_prompts_are_independent_draws():
     assert near(sum(a == b for a, b in zip(plain, worded, strict=True)), [0.68] * 3000)
 
 
-def test_noise_draws_the_probability_towards_a_half():
+def drowned(accuracy, noise):
+    """Mean of the sigmoid over normal noise on the logit, by the rectangle rule."""
     steps = [x / 100 for x in range(-600, 601)]
-    density = [exp(-x * x / 2) / sqrt(2 * pi) / 100 for x in steps]
-    expected = sum(sigmoid(log(4) + 2 * x) * weight for x, weight in zip(steps, density, strict=True))
-    requests = [comparison(of) for of in pairs(6000) if of.gold == 1]
-    wins = sum(m > 0 for m in margins(requests, accuracy=0.8, noise=2))
-    assert expected < 0.72
-    assert near(wins, [expected] * len(requests))
+    weights = [exp(-x * x / 2) / sqrt(2 * pi) / 100 for x in steps]
+    return sum(sigmoid(log(accuracy / (1 - accuracy)) + noise * x) * w for x, w in zip(steps, weights, strict=True))
+
+
+def test_noise_draws_the_probability_towards_a_half():
+    of = [each for each in pairs(12000) if each.gold == 1]
+    assert drowned(0.9, 3) < 0.75
+    compared = sum(m > 0 for m in margins([comparison(each) for each in of], accuracy=0.9, noise=3))
+    assert near(compared, [drowned(0.9, 3)] * len(of))
+    answers = [ask("x", [rating(each, output, SCORE) for each in of], accuracy=0.9, noise=3) for output in (1, 2)]
+    one, two = ([SCORE.read(answer, LABELS).value for answer in side] for side in answers)
+    assert near(sum(a > b for a, b in zip(one, two, strict=True)), [drowned(0.9, 3)] * len(of))
 
 
 @pytest.mark.parametrize("reader", [SCORE, RewardReader(kind="reward")], ids=["score", "reward"])

@@ -150,7 +150,7 @@ asyncio.run(main())
 
 def writer(path: Path, name: str, count: int) -> subprocess.Popen[str]:
     """Another process that puts `count` responses and prints the key of each that was acknowledged."""
-    return subprocess.Popen(  # noqa: S603
+    return subprocess.Popen(
         [sys.executable, "-c", WRITER, str(path), name, str(count)], stdout=subprocess.PIPE, text=True
     )
 

@@ -15,12 +15,13 @@ from llmbar.runs import find_runs
 from llmbar.strategy import load_strategy, strategy_names
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-Row = dict[str, object]
+Row = dict[str, str]
 
 
-def models() -> list[Row]:
+def models() -> Sequence[Row]:
     """How each kind of judge is named, and where its key and address come from."""
     served = [
         {
@@ -37,11 +38,15 @@ def models() -> list[Row]:
     }
     local = [{"judge": f"baseline/{name}", "what it is": told, "key": ""} for name, told in BASELINES.items()]
     planted = [{"judge": f"simulated/{name}", "what it is": told, "key": ""} for name, told in SIMULATED.items()]
-    recorded = {"judge": "recorded/<judge>", "what it is": "replies recorded in LLMBar's layout (-M path=FOLDER)", "key": ""}
+    recorded = {
+        "judge": "recorded/<judge>",
+        "what it is": "replies recorded in LLMBar's layout (-M path=FOLDER)",
+        "key": "",
+    }
     return [*served, any_service, *local, *planted, recorded]
 
 
-def strategies() -> list[Row]:
+def strategies() -> Sequence[Row]:
     """Name, calls per pair (fewest to most), what it does, other names, source."""
     rows = []
     pair = load_pairs("starter", limit=1)[0]
@@ -55,18 +60,18 @@ def strategies() -> list[Row]:
     return rows
 
 
-def datasets() -> list[Row]:
+def datasets() -> Sequence[Row]:
     """Name and number of pairs, where the files are on this machine."""
     rows: list[Row] = []
     for name in NAMES:
         try:
-            rows.append({"dataset": name, "pairs": len(load_pairs(name))})
+            rows.append({"dataset": name, "pairs": str(len(load_pairs(name)))})
         except LlmbarError as error:
             rows.append({"dataset": name, "pairs": error.remedy or str(error)})
     return rows
 
 
-def runs(results: Path) -> list[Row]:
+def runs(results: Path) -> Sequence[Row]:
     """Every run in the results folder, oldest first."""
     return [
         {
@@ -74,7 +79,7 @@ def runs(results: Path) -> list[Row]:
             "state": folder.manifest.state,
             "judges": ", ".join(judge.name for judge in folder.manifest.asked.judges),
             "strategies": ", ".join(strategy.name for strategy in folder.manifest.asked.strategies),
-            "pairs": sum(dataset.pairs for dataset in folder.manifest.asked.datasets),
+            "pairs": str(sum(dataset.pairs for dataset in folder.manifest.asked.datasets)),
             "created": folder.manifest.created,
         }
         for folder in find_runs(results)

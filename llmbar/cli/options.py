@@ -65,11 +65,11 @@ def _named(values: dict[Any, Any], context: typer.Context, path: Path) -> dict[s
             known[flag.lstrip("-").replace("-", "_")] = parameter
     found: dict[str, object] = {}
     for key, value in values.items():
-        parameter = known.get(str(key).replace("-", "_"))
-        if parameter is None or parameter.name is None:
+        wanted = known.get(str(key).replace("-", "_"))
+        if wanted is None:
             line = next((n for n, text in enumerate(path.read_text("utf-8").splitlines(), 1) if str(key) in text), None)
             raise UsageError(f"no option is called {key!r}", file=path, line=line, remedy=suggestion(str(key), known))
-        found[parameter.name] = [*map(str, value)] if isinstance(value, list) else _as_typed(parameter, value)
+        found[str(wanted.name)] = [*map(str, value)] if isinstance(value, list) else _as_typed(wanted, value)
     return found
 
 

@@ -19,7 +19,6 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    context: typer.Context,
     model: Annotated[
         list[str] | None,
         typer.Option("-m", "--model", envvar="LLMBAR_MODEL", help="A judge, such as openai/gpt-4o (repeatable)."),
@@ -109,9 +108,7 @@ def demo(results: Results = Path("results"), quiet: Quiet = False) -> None:
     demonstrate(results, quiet=quiet)
 
 
-def show(
-    path: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")], as_json: AsJson = False
-) -> None:
+def show(path: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")], as_json: AsJson = False) -> None:
     """Print a run's numbers: accuracy with interval, agreement, position and length bias, and what went wrong."""
     from llmbar.runs import Run
 

@@ -34,12 +34,15 @@ def ls(
     from llmbar.cli import listing
     from llmbar.cli.printing import print_rows
 
-    rows = {
-        What.MODELS: listing.models,
-        What.STRATEGIES: listing.strategies,
-        What.DATASETS: listing.datasets,
-        What.RUNS: lambda: listing.runs(results),
-    }[what]()
+    match what:
+        case What.MODELS:
+            rows = listing.models()
+        case What.STRATEGIES:
+            rows = listing.strategies()
+        case What.DATASETS:
+            rows = listing.datasets()
+        case What.RUNS:
+            rows = listing.runs(results)
     print_rows(rows, as_json=as_json)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmbar.cli.options import AsJson
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Format(StrEnum):
@@ -36,7 +37,9 @@ def register(app: typer.Typer) -> None:
 
 
 def leaderboard(
-    runs: Annotated[list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of runs on the same pairs.")] = None,
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of runs on the same pairs.")
+    ] = None,
     form: Annotated[Format, typer.Option("-f", "--format", help="How it is written.")] = Format.TEXT,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="A file, instead of standard output.")] = None,
     published: Annotated[bool, typer.Option("--published", help="Show the LLMBar paper's rows beside.")] = False,
@@ -45,10 +48,11 @@ def leaderboard(
 ) -> None:
     """Rank judges and strategies, with intervals, beside the trivial baselines."""
     from llmbar.cli.printing import write_board
-    from llmbar.leaderboard import Leaderboard
+    from llmbar.published import published_rows
+    from llmbar.standings import leaderboard as ranked
 
-    board = Leaderboard.of(runs or [], published=published, baselines=baselines, title=title)
-    write_board(board, form.value, output)
+    shown: list[Path | pd.DataFrame] = [*(runs or []), *([published_rows()] if published else [])]
+    write_board(ranked(shown, baselines=baselines, title=title), form.value, output)
 
 
 def reproduce(
@@ -59,8 +63,8 @@ def reproduce(
     """Recompute the paper's tables from recordings, as stored and as llmbar reads them; exit 5 names broken files."""
     from llmbar.cli.printing import print_reproduction
     from llmbar.errors import UsageError
-    from llmbar.reproduce import READERS
-    from llmbar.reproduce import reproduce as read_again
+    from llmbar.reproduction import READERS
+    from llmbar.reproduction import reproduce as read_again
 
     if form not in {Format.TEXT, Format.CSV}:
         raise UsageError(f"cannot be written as {form.value}", field="--format", remedy="use text or csv")

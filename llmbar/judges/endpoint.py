@@ -85,7 +85,7 @@ class Endpoint:
         except aiohttp.ClientResponseError as error:
             return self._failed(FailureKind.PROTOCOL, f"not HTTP: {error.message}", wire.PROTOCOL_TRIES)
         except (aiohttp.ClientError, OSError) as error:
-            return self._failed(FailureKind.CONNECTION, f"no connection: {error or type(error).__name__}", inf)
+            return self._failed(FailureKind.CONNECTION, f"no connection: {str(error) or type(error).__name__}", inf)
         latency = perf_counter() - started
         return wire.read(status, headers, raw, request=request, target=self._target, latency=latency)
 
@@ -95,7 +95,7 @@ class Endpoint:
             return reply.status, reply.headers, await reply.read()
 
     def _failed(self, kind: FailureKind, message: str, tries: float) -> Attempt:
-        return Attempt.failed(kind, self._target.redact(message), tries=tries)
+        return Attempt.failed(kind, self._target.quote(message), tries=tries)
 
 
 def identity(target: Target) -> str:
@@ -132,6 +132,8 @@ def _refuse_unknown(options: JudgeOptions) -> None:
     for given, flag in ((options.rpm, "--rpm"), (options.tpm, "--tpm"), (options.base_urls[1:], "several --base-url")):
         if given:
             raise JudgeError("not supported yet", field=flag, remedy="leave it out")
+    if options.concurrency < 1:
+        raise JudgeError("is less than 1", field="--concurrency", remedy="leave it out")
 
 
 def _session(target: Target, concurrency: int) -> aiohttp.ClientSession:

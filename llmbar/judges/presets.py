@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+QUOTED = 300
+"""Characters of a server's complaint that are repeated."""
+
+
 @dataclass(frozen=True, slots=True)
 class Preset:
     """One provider."""
@@ -98,11 +102,11 @@ class Target:
         key = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         return key | {header: environ[name] for header, name in self.preset.headers.items() if environ.get(name)}
 
-    def redact(self, text: str) -> str:
-        """`text` without the key or the password, whoever put them there."""
+    def quote(self, text: str) -> str:
+        """What somebody else said, as an error may repeat it: without the key and the password, in one short line."""
         for secret in (self.key, self.base.password, self.base.raw_password):
             text = text.replace(secret, "[redacted]") if secret else text
-        return text
+        return " ".join(text.split())[:QUOTED]
 
 
 def find_target(

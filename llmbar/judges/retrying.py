@@ -104,11 +104,9 @@ class Retrying:
         return _counted(attempt.response, tries, monotonic() - first_sent)
 
     def _wait(self, tries: int, retry_after: float | None) -> float:
-        """Seconds between half and all of the step, or the server's wish and up to a tenth more."""
-        if retry_after is not None:
-            return retry_after * uniform(1, 1.1)  # noqa: S311 - jitter, no secret
+        """Seconds between half and all of the step, and no less than the server asks for."""
         step = min(self._first_wait * 2.0 ** min(tries - 1, 60), LONGEST_WAIT)
-        return step * uniform(0.5, 1)  # noqa: S311 - likewise
+        return max(step * uniform(0.5, 1), (retry_after or 0) * uniform(1, 1.1))  # noqa: S311 - jitter, no secret
 
     def _give_up_on_a_wrong_address(self, attempt: Attempt, first_sent: float) -> None:
         failure = attempt.response.failure

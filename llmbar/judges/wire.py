@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from llmbar.records import Constraint, Request
 
 PROTOCOL_TRIES = 3
-SHOWN = 300
-"""Characters of a server's complaint that are kept."""
+"""How often something that is no chat completion is taken for an accident."""
 
 
 def unsupported(constraint: Constraint | None, target: Target) -> str | None:
@@ -128,17 +127,18 @@ def read(
     try:
         completion = _Completion.model_validate_json(raw)
     except ValidationError as error:
-        if (inner := _status_inside(raw)) is not None:
-            return _read_complaint(inner, headers, raw, target=target, latency=latency)
-        what = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, what["loc"]))
-        return Attempt.failed(
-            FailureKind.PROTOCOL,
-            target.redact(f"not a chat completion: {f'{where}: ' if where else ''}{what['msg']}")[:SHOWN],
-            tries=PROTOCOL_TRIES,
-            latency=latency,
-        )
+        if _error_inside(raw):
+            return _read_complaint(_status_inside(raw), headers, raw, target=target, latency=latency)
+        message = f"not a chat completion: {target.quote(_first(error))}"
+        return Attempt.failed(FailureKind.PROTOCOL, message, tries=PROTOCOL_TRIES, latency=latency)
+    if completion.choices[0].finish_reason == "error":
+        return _read_complaint(_status_inside(raw), headers, raw, target=target, latency=latency)
     return _held(_response(completion, latency), request.constraint, target)
+
+
+def _first(error: ValidationError) -> str:
+    what = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, what['loc']))} {what['msg']}"
 
 
 def _response(completion: _Completion, latency: float) -> Response:
@@ -158,7 +158,7 @@ def _held(response: Response, constraint: Constraint | None, target: Target) -> 
     """A reply that should be one of the choices, and is, or was cut off before it could be."""
     if constraint is None or response.text.strip() in constraint.labels or response.finish_reason == "length":
         return Attempt(response)
-    reply, choices = target.redact(response.text)[:40], ", ".join(constraint.labels)
+    reply, choices = target.quote(response.text)[:40], ", ".join(constraint.labels)
     message = f"{reply!r} is none of the choices {choices}: the server ignores structured_outputs"
     return Attempt.failed(FailureKind.PROTOCOL, message, latency=response.latency)
 
@@ -176,12 +176,14 @@ class _Complaint:
 
 FILTERED = frozenset({"content_filter", "content_policy_violation", "responsibleaipolicyviolation"})
 NO_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+TELLING = FILTERED | NO_QUOTA | {"model_not_found", "context_length_exceeded"}
+"""The codes that say more than the status."""
 TOO_LONG = re.compile(
     r"context[ _](length|window|size)|prompt is too long|input is too long|too many (input )?tokens"
     r"|input token count .* exceeds|maximum (input|prompt|sequence) length",
     re.IGNORECASE,
 )
-NO_MODEL = re.compile(r"not a valid model|model .*(not found|does not exist)", re.IGNORECASE)
+NO_MODEL = re.compile(r"not a valid model|\bmodel \S+ (not found|does not exist)", re.IGNORECASE)
 
 
 def _read_complaint(status: int, headers: Mapping[str, str], raw: bytes, *, target: Target, latency: float) -> Attempt:
@@ -232,44 +234,42 @@ def _refuse(status: int, complaint: _Complaint, target: Target) -> NoReturn:
 
 
 def _complaint(raw: bytes, target: Target) -> _Complaint:
-    told = _told(raw)
+    told = _error_inside(raw) or _json(raw) or {"message": raw.decode("utf-8", "replace")}
     inner, metadata = _mapping(told.get("innererror")), _mapping(told.get("metadata"))
     codes = {str(value).lower() for value in (told.get("code"), told.get("type"), inner.get("code")) if value}
-    telling = codes & (FILTERED | NO_QUOTA | {"model_not_found", "context_length_exceeded"})
     text = told.get("message") or told.get("detail") or "no reason given"
     return _Complaint(
-        message=" ".join(target.redact(text if isinstance(text, str) else json.dumps(text)).split())[:SHOWN],
-        code=min(telling, default=""),
+        message=target.quote(text if isinstance(text, str) else json.dumps(text)),
+        code=min(codes & TELLING, default=""),
         param=str(told.get("param") or ""),
         flagged="flagged_input" in metadata,
     )
 
 
-def _told(raw: bytes) -> dict[str, Any]:
-    """The error object of a reply, wherever it stands; plain text counts as its message."""
+def _error_inside(raw: bytes) -> dict[str, Any]:
+    """The error object of a reply, its own or its first choice's; empty where there is none."""
+    value = _json(raw)
+    choices = value.get("choices")
+    choice = _mapping(choices[0]) if isinstance(choices, list) and choices else {}
+    error = value.get("error") or choice.get("error")
+    return {"message": error} if isinstance(error, str) else _mapping(error)
+
+
+def _status_inside(raw: bytes) -> int:
+    """The status of an error that came with HTTP 200, as from routers whose provider failed half-way."""
+    code = _error_inside(raw).get("code")
+    return code if isinstance(code, int) and 400 <= code < 600 else 502
+
+
+def _json(raw: bytes) -> dict[str, Any]:
     try:
-        value = from_json(raw)
+        return _mapping(from_json(raw))
     except ValueError:
-        return {"message": raw.decode("utf-8", "replace")}
-    outer = _mapping(value)
-    error = outer.get("error") or value
-    return _mapping(error) or {"message": str(error)}
+        return {}
 
 
 def _mapping(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _status_inside(raw: bytes) -> int | None:
-    """The status of an error that came with HTTP 200, as from routers whose provider failed half-way."""
-    try:
-        value = _mapping(from_json(raw))
-    except ValueError:
-        return None
-    if "error" not in value:
-        return None
-    code = _mapping(value["error"]).get("code")
-    return code if isinstance(code, int) and 400 <= code < 600 else 502
 
 
 def seconds_to_wait(headers: Mapping[str, str]) -> float | None:

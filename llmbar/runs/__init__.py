@@ -9,7 +9,7 @@ from __future__ import annotations
 from llmbar.runs.folder import RunFolder, find_runs
 from llmbar.runs.judging import Plan, arun, estimate, plan, run
 from llmbar.runs.manifest import Asked, Manifest
-from llmbar.runs.reviewing import Run, baseline_frame, rescore, verdict_frame
+from llmbar.runs.reviewing import Run, baseline_frame, joined, rescore, verdict_frame
 
 __all__ = [
     "Asked",
@@ -21,6 +21,7 @@ __all__ = [
     "baseline_frame",
     "estimate",
     "find_runs",
+    "joined",
     "plan",
     "rescore",
     "run",

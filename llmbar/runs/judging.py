@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from llmbar.engine import Job, judge_all, rehearse
 from llmbar.errors import LlmbarError, UsageError, first
@@ -22,13 +22,13 @@ from llmbar.judges import JudgeOptions, open_judge
 from llmbar.judges.stored import Stored, Tally
 from llmbar.pairs import load_pairs
 from llmbar.runs.folder import Key, RunFolder
-from llmbar.runs.manifest import Asked, Counts, JudgeAsked, PairsAsked, StrategyAsked
+from llmbar.runs.manifest import Asked, Counts, JudgeAsked, PairsAsked, StrategyAsked, utc_now
 from llmbar.runs.reviewing import Run, seal
 from llmbar.store import Store
 from llmbar.strategy import load_strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from llmbar.judges import Judge
     from llmbar.records import Judgment, Pair
@@ -76,8 +76,12 @@ class Plan:
         return {key: place for place, key in enumerate(named)}
 
 
+Pairs = str | Path | Sequence["str | Path | Pair"]
+"""Names or paths of pair sets, or pairs."""
+
+
 def plan(
-    pairs: str | Path | Sequence[str | Pair],
+    pairs: Pairs,
     *,
     judge: str | Sequence[str],
     strategies: str | Sequence[str] = "rules",
@@ -119,24 +123,29 @@ def plan(
     )
 
 
-def run(plan: Plan, *, watcher: Watcher | None = None) -> Run:
+def run(pairs: Pairs | Plan, *, watcher: Watcher | None = None, **options: Any) -> Run:
     """Judge all that is planned and not yet judged, and seal the run.
 
-    Failed judgments are kept apart: the run is then `incomplete`, and the same plan asks for them again.
+    Takes a plan, or what `plan` takes. Failed judgments are kept apart: the run is then incomplete, and the same call
+    asks for them again.
 
     Raises:
         LlmbarError: what stops everything, such as a wrong key; what was judged until then is kept.
     """
-    return asyncio.run(arun(plan, watcher=watcher))
+    return asyncio.run(arun(pairs, watcher=watcher, **options))
 
 
-async def arun(plan: Plan, *, watcher: Watcher | None = None) -> Run:
+async def arun(pairs: Pairs | Plan, *, watcher: Watcher | None = None, **options: Any) -> Run:
     """`run`, for code that has an event loop already, such as a notebook's."""
+    return await _carry_out(pairs if isinstance(pairs, Plan) else plan(pairs, **options), watcher)
+
+
+async def _carry_out(plan: Plan, watcher: Watcher | None) -> Run:
     for strategy in plan.strategies:
         check_panel(strategy, 1 + len(plan.panel))
         await rehearse(plan.pairs[0], strategy)
     asked = plan.asked
-    folder = RunFolder.begin(plan.results / asked.slug, asked, plan.pairs, _now())
+    folder = RunFolder.begin(plan.results / asked.slug, asked, plan.pairs, utc_now())
     if folder.manifest.state == "complete":
         return Run(folder)
     done = folder.resume()
@@ -161,7 +170,7 @@ async def arun(plan: Plan, *, watcher: Watcher | None = None) -> Run:
             watcher.end()
         counts = folder.manifest.counts.plus(_counted(tallies.values(), time.monotonic() - started))
         folder.keep_manifest(folder.manifest.model_copy(update={"counts": counts}))
-    seal(folder, plan.keys(), _now())
+    seal(folder, plan.keys(), utc_now())
     return Run(folder)
 
 
@@ -259,7 +268,3 @@ def _load(sources: Iterable[str | Path | Pair], limit: int | None) -> list[Pair]
         if limit is None or taken[pair.dataset, pair.subset] <= limit:
             pairs.append(pair)
     return pairs
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
@@ -159,3 +160,8 @@ def differences(one: Asked, other: Asked) -> Mapping[str, tuple[object, object]]
     ours, theirs = ({each.dataset: each.digest for each in asked.datasets} for asked in (one, other))
     names = sorted(ours.keys() | theirs.keys())
     return {name: (ours.get(name), theirs.get(name)) for name in names if ours.get(name) != theirs.get(name)}
+
+
+def utc_now() -> str:
+    """ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ from llmbar.judges import JudgeOptions, open_judge
 from llmbar.pairs import cluster
 from llmbar.records import Verdict
 from llmbar.runs.folder import Key, RunFolder, replacing
-from llmbar.runs.manifest import Asked, StrategyAsked, differences
+from llmbar.runs.manifest import Asked, StrategyAsked, differences, utc_now
 from llmbar.stats import Policy, bias_regression, summarize
+from llmbar.stats.summary import AVERAGE
 from llmbar.strategy import load_strategy
 from llmbar.transcript import Transcript
 
@@ -53,6 +55,18 @@ class Run:
     @property
     def complete(self) -> bool:
         return self.folder.manifest.state == "complete"
+
+    @property
+    def failed(self) -> int:
+        """How many judgments are failed; the same command asks for them again."""
+        return len(self.judgments("failed"))
+
+    def headline(self, policy: Policy | None = None) -> pd.Series[float]:
+        """Accuracy per judge and strategy: the mean over subsets, or that of the only one."""
+        table = self.summary(policy)
+        macro = table[table["subset"] == AVERAGE]
+        rows = macro if len(macro) else table
+        return rows.set_index(["judge", "strategy"])["accuracy"]
 
     def judgments(self, status: str | None = None) -> pd.DataFrame:
         """One row per judgment; with `status` only those whose final verdict it is, such as `unreadable`."""
@@ -103,8 +117,12 @@ def verdict_frame(judgments: pd.DataFrame, pairs: Iterable[Pair], orders: Mappin
 
 
 def baseline_frame(pairs: Sequence[Pair]) -> pd.DataFrame:
-    """The verdict frame of the trivial baselines on these pairs."""
-    return asyncio.run(_baseline_frame(pairs))
+    """The verdict frame of the trivial baselines on these pairs.
+
+    It is made in a thread of its own, so that it can be had inside an event loop, too.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, _baseline_frame(pairs)).result()
 
 
 async def _baseline_frame(pairs: Sequence[Pair]) -> pd.DataFrame:
@@ -143,8 +161,12 @@ class Rescored:
     """Strategy → how many of its final verdicts are others now."""
 
 
-def rescore(run: Run, results: Path, now: str) -> Rescored:
-    """Read a run's replies again with its strategies as they are now, into a run of its own; nothing is asked."""
+def rescore(run: Run, results: Path | None = None) -> Rescored:
+    """Read a run's replies again with its strategies as they are now; nothing is asked.
+
+    It makes a run of its own, beside the old one unless `results` names another folder.
+    """
+    now = utc_now()
     strategies = {each.name: load_strategy(each.name) for each in run.asked.strategies}
     pairs = {(pair.dataset, pair.id): pair for pair in run.pairs}
     asked = run.asked.model_copy(
@@ -153,7 +175,7 @@ def rescore(run: Run, results: Path, now: str) -> Rescored:
             "rescored_from": run.asked.id,
         }
     )
-    folder = RunFolder.begin(results / asked.slug, asked, run.pairs, now)
+    folder = RunFolder.begin((results or run.path.parent) / asked.slug, asked, run.pairs, now)
     folder.empty()
     changed: Counter[str] = Counter()
     keys: dict[Key, int] = {}

@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from llmbar.stats.accuracy import Values
@@ -32,26 +29,24 @@ def wilson(k: int, n: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def resample(
-    values: Sequence[Values], cluster: NDArray[np.int64], *, resamples: int, rng: np.random.Generator
-) -> Values:
-    """Means of `values` in samples of whole clusters, drawn with replacement: (resamples, statistics).
+def resample(values: Values, cluster: NDArray[np.int64], *, resamples: int, rng: np.random.Generator) -> Values:
+    """Means of `values` in samples of whole clusters, drawn with replacement: (resamples,).
 
     The verdicts of a pair, its repeats, and pairs of the same instruction are not independent, so that clusters are
     drawn, not verdicts. A mean is a ratio of two sums over clusters, and clusters with the same sums are
     interchangeable: the multinomial counts of the few *distinct* clusters have exactly the distribution of C draws from
     C, at a cost that does not grow with C. A sample in which nothing counts has the mean NaN.
     """
-    sums = pd.DataFrame(np.column_stack([total(one, cluster) for one in values]))
-    distinct = sums.groupby(list(sums), as_index=False).size().to_numpy(dtype=np.float64)
-    profiles, counts = distinct[:, :-1], distinct[:, -1].astype(np.int64)
-    means = np.empty((resamples, len(values)))
+    sums = total(values, cluster).view(np.complex128)  # a row as one number, so that sorting rows is fast
+    distinct, counts = np.unique(sums, return_counts=True)
+    profiles = distinct.view(np.float64).reshape(-1, 2)
+    means = np.empty(resamples)
     step = max(1, _CELLS // len(profiles))
     for start in range(0, resamples, step):
         size = min(step, resamples - start)
         drawn = rng.multinomial(counts.sum(), counts / counts.sum(), size=size) @ profiles
         with np.errstate(invalid="ignore"):
-            means[start : start + size] = drawn[:, ::2] / drawn[:, 1::2]
+            means[start : start + size] = drawn[:, 0] / drawn[:, 1]
     return means
 
 

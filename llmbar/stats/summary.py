@@ -61,12 +61,13 @@ class Cell:
     @classmethod
     def of(cls, judged: Judged, policy: Policy, resamples: int, rng: np.random.Generator) -> Cell:
         """One subset's."""
-        intervals = [acc.accuracy(judged, policy), acc.agreement(judged)]
+        uncertain = (acc.accuracy(judged, policy), acc.agreement(judged))
+        drawn = [resample(values, judged.cluster, resamples=resamples, rng=rng) for values in uncertain]
         return cls(
             counts={"n": len(judged.gold), "failed": acc.failed(judged)},
             rates=rates(judged, policy),
             conflicts=bias.conflicts(judged),
-            resampled=resample(intervals, judged.cluster, resamples=resamples, rng=rng),
+            resampled=np.column_stack(drawn),
         )
 
     @classmethod
@@ -81,15 +82,15 @@ class Cell:
         )
 
     def row(self) -> dict[str, float]:
-        low, high = zip(*map(percentile_interval, self.resampled.T), strict=True)
+        accuracy, agreement = map(percentile_interval, self.resampled.T)
         return {
             **self.counts,
             **self.rates,
             "conflicts": self.conflicts.total,
             "primacy": self.conflicts.rate,
             "primacy_p": self.conflicts.p,
-            **dict(zip(("accuracy_low", "agreement_low"), low, strict=True)),
-            **dict(zip(("accuracy_high", "agreement_high"), high, strict=True)),
+            **dict(zip(("accuracy_low", "accuracy_high"), accuracy, strict=True)),
+            **dict(zip(("agreement_low", "agreement_high"), agreement, strict=True)),
         }
 
 

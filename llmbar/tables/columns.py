@@ -79,7 +79,7 @@ _WRITE = {
 }
 
 BEFORE = (
-    Column("rank", "#", "Rank by the headline accuracy; equal accuracies share a rank.", "count", "low"),
+    Column("rank", "Rank", "Rank by the headline accuracy; equal accuracies share a rank.", "count", "low"),
     Column("judge", "Judge", "What answered: a model, a simulated judge, a recording or a baseline.", "text"),
     Column("strategy", "Strategy", "How the judge was asked.", "text"),
     Column("n", "n", "Judgments in this row: one per pair (and repeat).", "count", drop=3),
@@ -100,9 +100,9 @@ AFTER = (
     ),
     Column("conflicts", "Conflicts", "Pairs on which the two orders conflict: what primacy rests on.", "count", drop=10),
     Column("longer_rate", "Longer", "Share of preferences that went to the longer output.", "percent", drop=7),
-    Column("ties", "Ties", "Share of verdicts without a preference.", "percent", drop=9),
+    Column("ties", "Ties", "Share of verdicts that prefer neither output.", "percent", drop=9),
     Column("unreadable", "Unread.", "Share of replies that name no verdict.", "percent", drop=4),
-    Column("failed", "Failed", "Calls that got no reply: they are not scored.", "count", drop=4),
+    Column("failed", "Failed", "Verdicts that never arrived: they are not scored.", "count", drop=4),
 )
 """What stands behind the accuracies."""
 

@@ -41,7 +41,7 @@ _COMMANDS = {
 
 
 def latex(board: pd.DataFrame, title: str, more: Iterable[str], provenance: Provenance) -> str:
-    r"""A `table` float for `\usepackage{booktabs}` and `\usepackage{textcomp}`."""
+    r"""A float as wide as its table, or as the text where that is narrower; its first line says what it needs."""
     rows, every = board.to_dict("records"), columns(board)
     heads = [column for column in every if column.drop <= ROOM]
     marked = {column.key: best(rows, column) for column in heads}
@@ -49,18 +49,19 @@ def latex(board: pd.DataFrame, title: str, more: Iterable[str], provenance: Prov
     left_out = ", ".join(escaped(column.title) for column in every if column not in heads)
     return "\n".join(
         [
-            r"% needs \usepackage[T1]{fontenc}, \usepackage{textcomp} and \usepackage{booktabs}",
+            r"% needs \usepackage[T1]{fontenc} and \usepackage{textcomp,booktabs,graphicx}",
             f"% left out for room: {left_out}",
             r"\begin{table*}[t]",
             r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
             rf"\caption{{{escaped(title)}}}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{@{{}}{''.join('r' if column.numeric else 'l' for column in heads)}@{{}}}}",
             r"\toprule",
             " & ".join(escaped(column.title) for column in heads) + r" \\",
             r"\midrule",
             *(rf"{line} \\" for line in lines),
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}}",
             r"\par\smallskip",
             r"\begin{minipage}{\linewidth}\scriptsize",
             *(rf"{escaped(note)}\par" for note in notes(board, provenance, more)),

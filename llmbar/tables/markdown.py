@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from llmbar.tables.notes import Provenance
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
-_SPECIAL = re.compile(r"[\\`*|~$\[\]{}#!]|(?<![^\W_])_|_(?![^\W_])")
-"""An underscore inside a word emphasises nothing and stays readable."""
+_SPECIAL = re.compile(r"[\\`*|~$#]|\](?=[(\[:])|(?<![^\W_])_|_(?![^\W_])")
+"""Underscores within words emphasise nothing, and brackets are a link only in company: both stay readable."""
 _LINK = re.compile(r"(:)(//)|\b(www)(\.)", re.IGNORECASE)
 """What GitHub makes a link of without being asked."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from llmbar.tables.columns import Column, Row
 
-WIDEST = {"judge": 30, "strategy": 22}
+WIDEST = {"judge": 28, "strategy": 24}
 """Longer names are folded."""
 
 _WHOLE = 1_000
@@ -42,7 +42,7 @@ def rich_table(
     """
     rows, shown = board.to_dict("records"), columns(board)
     below = notes(board, provenance or Provenance(), more)
-    while too_wide(table := build(rows, shown), width) and (least := max(shown, key=lambda one: one.drop)).drop:
+    while too_wide(table := build(rows, shown), width) and (least := max(reversed(shown), key=lambda one: one.drop)).drop:
         shown = [column for column in shown if column is not least]
     gone = [column.title for column in columns(board) if column not in shown]
     if gone:
@@ -58,7 +58,14 @@ def too_wide(table: Table, width: int) -> bool:
 
 def build(rows: Sequence[Row], shown: Sequence[Column]) -> Table:
     """All rows with the columns `shown`."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left", title_justify="left")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
+        title_justify="left",
+        caption_justify="left",
+    )
     for column in shown:
         justify, folds = ("right" if column.numeric else "left"), WIDEST.get(column.key)
         head = Text(column.title)

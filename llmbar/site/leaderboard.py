@@ -1,0 +1,177 @@
+"""The leaderboard as a page: sortable, filterable, printable, light or dark, in one file.
+
+The template is autoescaped, so that foreign names are inert text, and a content security policy lets nothing run or
+load but the page's own style and script, known by their hashes.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from dataclasses import dataclass
+from hashlib import sha256
+from math import ceil, floor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from llmbar.tables.cells import harmless
+from llmbar.tables.columns import BEFORE, accuracies, best, columns, headline
+from llmbar.tables.notes import dataset, notes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from llmbar.tables.columns import Column, Row
+    from llmbar.tables.notes import Provenance
+
+FOLDER = Path(__file__).parent
+
+CHANCE = 0.5
+"""What a coin scores: marked in every bar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """The common scale of all interval bars: accuracies from `low` to `high` on `width` units."""
+
+    low: float
+    high: float
+    width: int = 160
+
+    @classmethod
+    def of(cls, board: pd.DataFrame) -> Axis:
+        """Whole tenths around every interval, every headline and chance."""
+        values = pd.concat([board["low"], board["high"], board[headline(board).key]]).dropna().tolist()
+        values.append(CHANCE)
+        return cls(floor(round(min(values) * 10, 6)) / 10, ceil(round(max(values) * 10, 6)) / 10)
+
+    def at(self, value: float) -> float:
+        """Where an accuracy lies; half a marker's width is kept free at both ends.
+
+        >>> Axis(0.4, 1.0).at(0.7)
+        64.0
+        """
+        span = (self.high - self.low) or 1.0
+        return round(5 + (value - self.low) / span * (self.width - 10), 1)
+
+    @property
+    def ticks(self) -> list[tuple[float, str]]:
+        """Both ends and chance, less an end that would touch it."""
+        ends = [end for end in (self.low, self.high) if abs(self.at(end) - self.at(CHANCE)) > 20]
+        return [(self.at(value), f"{100 * value:.0f}") for value in sorted({CHANCE, *ends})]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One interval as it is drawn."""
+
+    start: float
+    length: float
+    point: float
+
+    @classmethod
+    def of(cls, row: Row, column: Column, middle: str, axis: Axis) -> Bar | None:
+        """The bar of an interval around `middle`; without an interval a point alone."""
+        if column.format != "interval" or pd.isna(row[middle]):
+            return None
+        point = axis.at(row[middle])
+        if pd.isna(row[column.key]):
+            return cls(point, 0, point)
+        start = axis.at(row[column.key])
+        return cls(start, round(axis.at(row[column.upto]) - start, 1), point)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What the template needs of a cell."""
+
+    column: Column
+    text: str
+    value: str
+    """What is sorted by; empty where missing."""
+    best: bool
+    bar: Bar | None
+
+
+def leaderboard_page(board: pd.DataFrame, title: str, more: Iterable[str], provenance: Provenance) -> str:
+    """The whole page; equal arguments give equal bytes."""
+    rows, heads, axis = board.to_dict("records"), ordered(board), Axis.of(board)
+    marked = {column.key: best(rows, column) for column in heads}
+    middle = headline(board).key
+    lines = [(row, [cell(row, column, marked[column.key], middle, axis) for column in heads]) for row in rows]
+    style, script = (Markup((FOLDER / f"leaderboard.{kind}").read_text("utf-8")) for kind in ("css", "js"))  # noqa: S704
+    return (
+        environment()
+        .get_template("leaderboard.html.jinja")
+        .render(
+            title=title,
+            dataset=dataset(board),
+            headline=headline(board),
+            columns=heads,
+            lines=lines,
+            axis=axis,
+            sources=board["source"].value_counts().to_dict(),
+            notes=notes(board, provenance, more),
+            provenance=provenance,
+            style=style,
+            script=script,
+            style_hash=digest(style),
+            script_hash=digest(script),
+        )
+    )
+
+
+def environment() -> Environment:
+    """Autoescaping, and strict about names, for a mistyped one must not become an empty cell."""
+    made = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters["breakable"] = breakable
+    return made
+
+
+def breakable(name: str) -> Markup:
+    """A name that may be broken behind its separators.
+
+    >>> breakable("vllm/Qwen<3>")
+    Markup('vllm/<wbr>Qwen&lt;3&gt;')
+    """
+    return Markup("<wbr>").join(re.split(r"(?<=[/_+])", name))
+
+
+def ordered(board: pd.DataFrame) -> Sequence[Column]:
+    """All columns, the headline and its interval right behind the names: what a phone shows without scrolling."""
+    first = [column for column in columns(board) if column in BEFORE and column.key != "n"]
+    lead = [headline(board), *(column for column in columns(board) if column.format == "interval")]
+    rest = [column for column in columns(board) if column not in first and column not in lead]
+    return [*first, *lead, *sorted(rest, key=lambda column: column not in accuracies(board))]
+
+
+def cell(row: Row, column: Column, best_text: str | None, middle: str, axis: Axis) -> Cell:
+    text, value = column.text(row), row[column.key]
+    return Cell(
+        column=column,
+        text=text,
+        value=sortable(value),
+        best=text == best_text and row["source"] != "baseline",
+        bar=Bar.of(row, column, middle, axis),
+    )
+
+
+def sortable(value: Any) -> str:
+    """What the script sorts by: a number in full, text as it is, nothing for a missing value."""
+    return harmless(value) if isinstance(value, str) else "" if pd.isna(value) else repr(value)
+
+
+def digest(text: str) -> str:
+    """The source expression of a content security policy that allows exactly this inline text."""
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
