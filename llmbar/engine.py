@@ -143,8 +143,7 @@ async def _ask_step(step: Step, job: Job, panel: Sequence[Judge], transcript: Tr
 def _queues(step: Step, transcript: Transcript) -> Iterator[list[Place]]:
     """The step's places; those of one list are asked one after another, the lists at once."""
     for order, output in _sides(step):
-        blocked = [transcript.failure(each) or transcript.gap(each) for each in ORDERS if order in (None, each)]
-        if any(blocked):
+        if any(transcript.failure(each) for each in ORDERS if order in (None, each)):
             continue
         items = _items(step, transcript, order, output)
         places = [Place(order, output, item, sample) for item in items for sample in range(step.file.samples)]

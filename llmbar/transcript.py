@@ -87,20 +87,14 @@ class Transcript:
         self.steps.setdefault(step.name, []).append(Said(reply, reading))
 
     def replies(self) -> tuple[Reply, ...]:
-        return tuple(said.reply for told in self.steps.values() for said in told)
+        return tuple(said.reply for said in self._all())
 
     # -- what may be asked, and what counts ---------------------------------------------------------------------------
 
     def failure(self, order: Order) -> FailureKind | None:
         """Why this order has no verdict: a reply that it rests on never arrived."""
-        told = (said for step in self.steps.values() for said in step if said.counts_in(order))
-        return next((said.reply.failure.kind for said in told if said.reply.failure), None)
-
-    def gap(self, order: Order) -> Cause | None:
-        """Why nothing further can be asked in this order: text that later steps would see is missing."""
-        silent = (step for step in self.strategy.steps if not step.decides)
-        told = (said for step in silent for said in self.steps.get(step.name, ()) if said.counts_in(order))
-        return next((said.reading.cause for said in told if said.reading.cause), None)
+        failures = (said.reply.failure for said in self._all() if said.counts_in(order))
+        return next((failure.kind for failure in failures if failure), None)
 
     def applies(self, step: Step) -> bool:
         """Whether the step's condition holds: the two orders of an earlier step name different outputs."""
@@ -129,10 +123,13 @@ class Transcript:
         return [margin * order.sign for margin in readings if margin is not None]
 
     def cause(self, order: Order) -> Cause:
-        """Why this order has no readable verdict."""
-        told = (said for step in self.deciding() for said in self.steps[step.name] if said.counts_in(order))
-        unread = next((said.reading.cause for said in told if said.reading.cause), None)
-        return unread or self.gap(order) or Cause.NO_MATCH
+        """Why this order has no readable verdict: what kept a deciding step, else any step, from being read."""
+        deciding = [said for step in self.deciding() for said in self.steps[step.name]]
+        told = (said for said in [*deciding, *self._all()] if said.counts_in(order))
+        return next((said.reading.cause for said in told if said.reading.cause), Cause.NO_MATCH)
+
+    def _all(self) -> Iterable[Said]:
+        return (said for told in self.steps.values() for said in told)
 
     # -- what a later step sees ---------------------------------------------------------------------------------------
 

@@ -69,7 +69,7 @@ def test_outputs_may_stand_within_lines_and_lose_whitespace_around_them(order):
 def test_outputs_may_stand_on_adjacent_lines(order):
     of = pair("Echo", "a much longer line", "b")
     shown = (of.output_1, of.output_2)[:: order.sign]
-    assert first_shown(comparison(of, order, text="b or what?\n{}\n{}\nSay a or b.".format(*shown))) == FIRST[order]
+    assert first_shown(comparison(of, order, text="b\n{}\n{}\nWhich?".format(*shown))) == FIRST[order]
 
 
 def test_an_earlier_turn_counts_where_the_last_does_not_show_the_pair():

@@ -87,6 +87,13 @@ def test_a_pair_of_several_sets_is_answered_from_its_own(tmp_path):
     assert [judgment.original for judgment in judgments] == [Verdict.ONE, Verdict.TWO, Verdict.FAILED]
 
 
+def test_a_pair_is_known_by_its_texts_whatever_its_set_is_called(shared, manual):
+    pair = load_pairs(manual / "dataset.json")[0]
+    renamed = pair.model_copy(update={"id": "x", "dataset": "mine", "subset": "mine"})
+    own, other = judged(shared / "data", [pair, renamed], "rules")
+    assert own.original is other.original is not Verdict.FAILED
+
+
 def test_a_second_sample_was_not_recorded(shared, manual):
     async def repeated():
         async with open_judge("recorded/GPT-4", JudgeOptions(args={"path": str(shared)})) as judge:

@@ -114,7 +114,7 @@ def similarities(instruction: str, output_1: str, output_2: str) -> tuple[float,
     Terms are weighted by TF-IDF over the pair's own three texts, so that the value depends on the pair alone and what
     both outputs repeat of the instruction weighs little. Texts without a word are similar to nothing.
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415 (a second that only lexical costs)
+    from sklearn.feature_extraction.text import TfidfVectorizer  # a second, which only lexical costs
 
     vectorizer = TfidfVectorizer(sublinear_tf=True, token_pattern=r"\b\w+\b")  # noqa: S106 (no secret)
     try:

@@ -1,7 +1,7 @@
 """A judge with planted faults: what the statistics find can be compared with what is there.
 
 `simulated/accuracy=0.8,position=0.5,length=0.3`, or a preset such as `simulated/hasty`, or any name with the settings
-as `-M key=value`. Shown two outputs, it answers by the logistic model of METHODS B6,
+as `-M key=value` (which win over the name's). Shown two outputs, it answers by the logistic model of METHODS B6,
 
     logit P(first-shown wins) = position + 2 · logit(accuracy) · g + length · ln(L_first / L_second)
 
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from hashlib import blake2b
-from math import inf, log, tanh
+from math import atan, inf, log, pi
 from statistics import NormalDist
 from struct import Struct
 from typing import TYPE_CHECKING, Literal, Self
@@ -89,7 +89,7 @@ class SimulatedJudge:
         if fate < self.settings.failed + self.settings.unreadable:
             return Response(text=UNREADABLE, finish_reason="stop")
         lean = self._preference if question.output is None else self._utility
-        return question.reader.express(tanh(lean(question.pair, favours, *uniforms) / 2), question.labels)
+        return question.reader.express(squash(lean(question.pair, favours, *uniforms)), question.labels)
 
     def _preference(self, pair: Pair, first: Literal[1, 2], u: float, v: float) -> float:
         """Logit of the first-shown output plus standard logistic noise: positive with just that probability."""
@@ -158,6 +158,11 @@ def settings(typed: dict[str, str]) -> Settings:
 def logit(p: float) -> float:
     """Natural log-odds; ±∞ at 1 and 0."""
     return inf if p == 1 else -inf if p == 0 else log(p / (1 - p))
+
+
+def squash(value: float) -> float:
+    """Any number into [-1, 1], keeping rank; slowly, so that scores in print stay apart."""
+    return atan(value) * 2 / pi
 
 
 def unit(word: int) -> float:

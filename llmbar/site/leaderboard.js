@@ -27,7 +27,7 @@
     const direction = head.getAttribute("aria-sort") === first ? second : first;
     heads.forEach((other) => other.removeAttribute("aria-sort"));
     head.setAttribute("aria-sort", direction);
-    body.append(...rows.toSorted(compare(column, text, direction === "ascending" ? 1 : -1)));
+    body.append(...[...rows].sort(compare(column, text, direction === "ascending" ? 1 : -1)));
   }
 
   function show() {
@@ -43,6 +43,11 @@
     document.getElementById("status").textContent = `${shown} of ${rows.length} rows`;
   }
 
+  // Both names stay in sight while the rest scrolls: the second begins where the first ends.
+  function pin() {
+    table.style.setProperty("--judge-width", `${heads[1].offsetWidth}px`);
+  }
+
   heads.forEach((head, column) => {
     const button = head.querySelector("button");
     button.disabled = false;
@@ -51,5 +56,7 @@
   filter.addEventListener("input", show);
   toggles.forEach((box) => box.addEventListener("change", show));
   document.querySelector(".controls").hidden = false;
+  window.addEventListener("resize", pin);
+  pin();
   show();
 })();

@@ -23,7 +23,7 @@ from llmbar.tables.columns import BEFORE, accuracies, best, columns, headline
 from llmbar.tables.notes import dataset, notes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from llmbar.tables.columns import Column, Row
     from llmbar.tables.notes import Provenance
@@ -40,7 +40,7 @@ class Axis:
 
     low: float
     high: float
-    width: int = 160
+    width: int = 140
 
     @classmethod
     def of(cls, board: pd.DataFrame) -> Axis:
@@ -113,6 +113,7 @@ def leaderboard_page(board: pd.DataFrame, title: str, more: Iterable[str], prove
             headline=headline(board),
             columns=heads,
             lines=lines,
+            strategy=lambda row: harmless(row["strategy"]),
             axis=axis,
             sources=board["source"].value_counts().to_dict(),
             notes=notes(board, provenance, more),
@@ -148,12 +149,14 @@ def breakable(name: str) -> Markup:
     return Markup("<wbr>").join(re.split(r"(?<=[/_+])", name))
 
 
-def ordered(board: pd.DataFrame) -> Sequence[Column]:
-    """All columns, the headline and its interval right behind the names: what a phone shows without scrolling."""
-    first = [column for column in columns(board) if column in BEFORE and column.key != "n"]
-    lead = [headline(board), *(column for column in columns(board) if column.format == "interval")]
-    rest = [column for column in columns(board) if column not in first and column not in lead]
-    return [*first, *lead, *sorted(rest, key=lambda column: column not in accuracies(board))]
+def ordered(board: pd.DataFrame) -> list[Column]:
+    """All columns, the headline and its interval right behind the names, averages before single subsets."""
+    every = columns(board)
+    names = [column for column in BEFORE if column.key != "n"]
+    lead = [headline(board), *(column for column in every if column.format == "interval")]
+    parts = sorted(accuracies(board)[:-1], key=lambda column: column.drop)
+    first = [*names, *lead, *parts]
+    return [*first, *(column for column in every if column not in first)]
 
 
 def cell(row: Row, column: Column, best_text: str | None, middle: str, axis: Axis) -> Cell:

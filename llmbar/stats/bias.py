@@ -44,7 +44,7 @@ class Conflicts(NamedTuple):
         >>> round(Conflicts(28, 7).p, 6)
         0.000508
         """
-        from scipy.stats import binomtest  # noqa: PLC0415  scipy takes its time
+        from scipy.stats import binomtest  # here, since scipy takes its time to import
 
         if not self.total > 0:
             return np.nan

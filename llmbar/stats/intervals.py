@@ -21,7 +21,7 @@ def wilson(k: int, n: int) -> tuple[float, float]:
     >>> [round(bound, 4) for bound in wilson(81, 263)]
     [0.2553, 0.3662]
     """
-    from statsmodels.stats.proportion import proportion_confint  # noqa: PLC0415  statsmodels takes its time
+    from statsmodels.stats.proportion import proportion_confint  # here: statsmodels takes its time to import
 
     if n == 0:
         return np.nan, np.nan

@@ -106,8 +106,8 @@ def design(judged: Judged) -> Design:
 
 def fit(data: Design) -> Fit:
     """Maximum likelihood by Newton's method, with cluster-robust standard errors."""
-    from statsmodels.discrete.discrete_model import Logit  # noqa: PLC0415  statsmodels takes its time
-    from statsmodels.tools.sm_exceptions import ModelWarning  # noqa: PLC0415
+    from statsmodels.discrete.discrete_model import Logit  # here: statsmodels takes its time to import
+    from statsmodels.tools.sm_exceptions import ModelWarning
 
     if reason := unidentified(data):
         return nothing(reason)

@@ -23,7 +23,7 @@ UNREADABLE = {
 }
 
 MEANING = (
-    "Acc is the share of verdicts that name the gold output, over both orders; "
+    "Acc is the share of verdicts that name the gold output, over both orders where both are asked; "
     "Agr is the share of pairs with the same verdict in both orders."
 )
 
