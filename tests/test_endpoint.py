@@ -37,7 +37,7 @@ def environment(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
 
-def ask(answer, request=ASKING, *, name="openai/gpt-4o", args=None, store=None, deadline=0.3):
+def ask(answer, request=ASKING, *, name="openai/gpt-4o", args=None, store=None, deadline=5.0):
     """The response to one request by a judge as a user opens it, and the server."""
 
     async def answered():
@@ -173,7 +173,7 @@ def test_a_full_reply():
     assert (response.text, response.reasoning, response.finish_reason) == ("Output (a)", "Because.", "stop")
     assert response.usage == Usage(prompt_tokens=100, cached_tokens=64, completion_tokens=50, reasoning_tokens=30)
     assert response.model == "gpt-4o"
-    assert 0.05 <= response.latency < 0.3
+    assert 0.05 <= response.latency < 2
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,8 @@ def test_what_is_wrong_with_one_request_is_a_final_failure(reply, kind):
     ],
 )
 def test_what_no_retry_could_mend_in_time_is_a_failure_of_its_kind(reply, kind):
-    response, _ = ask(lambda _: reply)
+    reply = replace(reply, headers={"Retry-After": "3600"})
+    response, _ = ask(lambda _: reply, deadline=1)
     assert response.failure.kind is kind
 
 
@@ -302,7 +303,7 @@ def test_what_no_retry_could_mend_in_time_is_a_failure_of_its_kind(reply, kind):
 )
 def test_what_every_request_would_meet_ends_the_judge(reply, said):
     with pytest.raises(JudgeError, match=said) as caught:
-        ask(lambda _: reply, deadline=5)
+        ask(lambda _: reply)
     assert "\n" not in str(caught.value)
 
 
@@ -476,10 +477,10 @@ def test_a_key_that_the_server_echoes_is_never_repeated(status, shape, tmp_path)
         "long": "x" * (QUOTED - 30) + " " + echo,
         "nested": json.dumps({"choices": [{KEY: KEY}], "detail": [{"msg": echo}]}),
     }
-    reply = Reply(raw=shapes[shape].encode(), status=status, headers={"X-Echo": KEY})
+    reply = Reply(raw=shapes[shape].encode(), status=status, headers={"X-Echo": KEY, "Retry-After": "3600"})
     with Store.open(tmp_path / "s.sqlite") as store:
         try:
-            response, server = ask(lambda _: reply, store=store)
+            response, server = ask(lambda _: reply, store=store, deadline=0.5)
             said = response.model_dump_json()
             assert response.failure is not None
             assert server.asked[0].headers["Authorization"] == f"Bearer {KEY}"

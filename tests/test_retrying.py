@@ -157,19 +157,17 @@ def test_outages_do_not_use_up_the_tries_of_another_trouble():
 
 
 def test_who_waits_holds_no_place():
-    def answer(body):
-        first = body["messages"][0]["content"] == "a" and not server_asked
-        server_asked.append(body["messages"][0]["content"])
-        return error(429, "slow down", headers={"Retry-After": "0.4"}) if first else "well"
-
-    server_asked: list[str] = []
+    replies = in_turn(error(429, "slow down", headers={"Retry-After": "1"}), "well")
 
     async def ask():
-        async with serving(answer) as server, judging(server.base_url, concurrency=1) as judge:
-            await asyncio.gather(judge.answer(asking("a")), judge.answer(asking("b")), judge.answer(asking("c")))
+        async with serving(replies) as server, judging(server.base_url, concurrency=1) as judge:
+            await asyncio.gather(*(judge.answer(asking(text)) for text in "abc"))
+            return server.asked
 
-    asyncio.run(ask())
-    assert server_asked == ["a", "b", "c", "a"]
+    first, second, third, again = asyncio.run(ask())
+    assert [asked.body["messages"][0]["content"] for asked in (first, second, third, again)] == ["a", "b", "c", "a"]
+    assert third.at - first.at < 0.7
+    assert again.at - first.at >= 0.99
 
 
 def test_no_more_requests_are_in_flight_than_allowed():

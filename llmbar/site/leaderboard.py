@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections import Counter
 from dataclasses import dataclass
 from hashlib import sha256
 from math import ceil, floor
@@ -19,14 +20,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from llmbar.tables.cells import harmless
-from llmbar.tables.columns import BEFORE, accuracies, best, columns, headline
-from llmbar.tables.notes import dataset, notes
+from llmbar.tables.columns import BEFORE, accuracies, columns, headline
+from llmbar.tables.notes import dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from llmbar.tables.columns import Column, Row
-    from llmbar.tables.notes import Provenance
+    from llmbar.tables.sheet import Sheet
 
 FOLDER = Path(__file__).parent
 
@@ -53,7 +52,7 @@ class Axis:
         """Where an accuracy lies; half a marker's width is kept free at both ends.
 
         >>> Axis(0.4, 1.0).at(0.7)
-        64.0
+        70.0
         """
         span = (self.high - self.low) or 1.0
         return round(5 + (value - self.low) / span * (self.width - 10), 1)
@@ -85,44 +84,25 @@ class Bar:
         return cls(start, round(axis.at(row[column.upto]) - start, 1), point)
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What the template needs of a cell."""
-
-    column: Column
-    text: str
-    value: str
-    """What is sorted by; empty where missing."""
-    best: bool
-    bar: Bar | None
-
-
-def leaderboard_page(board: pd.DataFrame, title: str, more: Iterable[str], provenance: Provenance) -> str:
-    """The whole page; equal arguments give equal bytes."""
-    rows, heads, axis = board.to_dict("records"), ordered(board), Axis.of(board)
-    marked = {column.key: best(rows, column) for column in heads}
-    middle = headline(board).key
-    lines = [(row, [cell(row, column, marked[column.key], middle, axis) for column in heads]) for row in rows]
+def leaderboard_page(sheet: Sheet) -> str:
+    """The whole page; equal sheets give equal bytes."""
+    board, axis = sheet.board, Axis.of(sheet.board)
+    top = headline(board)
     style, script = (Markup((FOLDER / f"leaderboard.{kind}").read_text("utf-8")) for kind in ("css", "js"))  # noqa: S704
-    return (
-        environment()
-        .get_template("leaderboard.html.jinja")
-        .render(
-            title=title,
-            dataset=dataset(board),
-            headline=headline(board),
-            columns=heads,
-            lines=lines,
-            strategy=lambda row: harmless(row["strategy"]),
-            axis=axis,
-            sources=board["source"].value_counts().to_dict(),
-            notes=notes(board, provenance, more),
-            provenance=provenance,
-            style=style,
-            script=script,
-            style_hash=digest(style),
-            script_hash=digest(script),
-        )
+    template = environment().get_template("leaderboard.html.jinja")
+    return template.render(
+        sheet=sheet,
+        columns=ordered(board),
+        headline=top,
+        dataset=dataset(board),
+        sources=Counter(board["source"]),
+        axis=axis,
+        chance=axis.at(CHANCE),
+        bar=lambda row, column: Bar.of(row, column, top.key, axis),
+        style=style,
+        script=script,
+        style_hash=digest(style),
+        script_hash=digest(script),
     )
 
 
@@ -136,7 +116,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters["breakable"] = breakable
+    made.filters |= {"breakable": breakable, "harmless": harmless, "sortable": sortable}
     return made
 
 
@@ -157,17 +137,6 @@ def ordered(board: pd.DataFrame) -> list[Column]:
     parts = sorted(accuracies(board)[:-1], key=lambda column: column.drop)
     first = [*names, *lead, *parts]
     return [*first, *(column for column in every if column not in first)]
-
-
-def cell(row: Row, column: Column, best_text: str | None, middle: str, axis: Axis) -> Cell:
-    text, value = column.text(row), row[column.key]
-    return Cell(
-        column=column,
-        text=text,
-        value=sortable(value),
-        best=text == best_text and row["source"] != "baseline",
-        bar=Bar.of(row, column, middle, axis),
-    )
 
 
 def sortable(value: Any) -> str:

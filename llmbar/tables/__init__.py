@@ -1,8 +1,8 @@
 """Leaderboards: a summary becomes one wide table, and the table becomes text.
 
 They read in this order: `board` (a summary becomes a leaderboard, one row per judge and strategy), `columns` (what each
-column is called, means and looks like: the one place for all formats), `notes` (what stands below every table),
-`cells` (foreign text made harmless) and one file per format.
+column is called, means and looks like: the one place for all formats), `notes` (what stands below every table), `cells`
+(foreign text made harmless), `sheet` (all of it together) and one file per format.
 
     table = board(summarize(frame), published=published_rows())
     print(render_board(table, "md"))

@@ -7,7 +7,7 @@ they can be: one data set, one policy, and no average for a row that lacks a sub
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -60,7 +60,7 @@ class Layout:
 
     def column(self, subset: str) -> str:
         """A subset's column is called as the subset, unless another column is."""
-        return f"{subset} (subset)" if subset in {*KNOWN, *HIDDEN, *self.macros} else subset
+        return f"{subset} (subset)" if subset in {*KNOWN, *HIDDEN, *self.groups, AVERAGE} else subset
 
 
 def board(
@@ -86,14 +86,14 @@ def board(
     own += [cell for cell in _records(baselines) if _key(cell) not in have]
     _check(own)
     layout = Layout.of(own)
-    cited = [] if published is None else published_summary(published, layout.subsets).to_dict("records")
+    cited = [] if published is None else _records(published_summary(published, layout.subsets))
     rows = [_row(cells, layout, _source(key[0])) for key, cells in _grouped(own).items()]
     rows += [_row(cells, layout, "published") for cells in _grouped(cited).values()]
     return _ranked(rows, layout)
 
 
 def _records(summary: pd.DataFrame | None) -> Cells:
-    return [] if summary is None else summary.to_dict("records")
+    return [] if summary is None else cast("Cells", summary.to_dict("records"))
 
 
 def _key(cell: Mapping[str, Any]) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ from llmbar.stats.summary import AVERAGE
 from llmbar.tables.cells import harmless
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 Row = dict[str, Any]
 """One line of a board."""
@@ -52,11 +52,6 @@ class Column:
     def numeric(self) -> bool:
         return self.format != "text"
 
-    @property
-    def title(self) -> str:
-        """The head, where it may be a subset's name, made harmless."""
-        return harmless(self.head)
-
     def text(self, row: Mapping[str, Any]) -> str:
         """The cell as it is read: rates in percent, to one decimal; a dash where there is none.
 
@@ -71,7 +66,7 @@ class Column:
         return _WRITE[self.format](values[0])
 
 
-_WRITE = {
+_WRITE: dict[str, Callable[[Any], str]] = {
     "text": harmless,
     "count": lambda value: f"{value:,}",
     "percent": lambda value: f"{100 * value:.1f}",
@@ -98,7 +93,9 @@ AFTER = (
         "percent",
         drop=6,
     ),
-    Column("conflicts", "Conflicts", "Pairs on which the two orders conflict: what primacy rests on.", "count", drop=10),
+    Column(
+        "conflicts", "Conflicts", "Pairs on which the two orders conflict: what primacy rests on.", "count", drop=10
+    ),
     Column("longer_rate", "Longer", "Share of preferences that went to the longer output.", "percent", drop=7),
     Column("ties", "Ties", "Share of verdicts that prefer neither output.", "percent", drop=9),
     Column("unreadable", "Unread.", "Share of replies that name no verdict.", "percent", drop=4),
@@ -118,12 +115,15 @@ def accuracies(board: pd.DataFrame) -> list[Column]:
     return [_accuracy(name, 0 if name == names[-1] else 5) for name in names]
 
 
-def _accuracy(name: str, drop: int) -> Column:
-    if name == AVERAGE:
-        return Column(name, name, "Accuracy, mean over all subsets, each weighing the same.", "percent", "high", drop)
-    if name == "Adversarial":
-        return Column(name, name, "Accuracy, mean over the adversarial subsets.", "percent", "high", 2)
-    return Column(name, name, f"Accuracy on {name}: share of verdicts that name the gold output.", "percent", "high", drop)
+def _accuracy(key: str, drop: int) -> Column:
+    name = harmless(key)
+    if key == AVERAGE:
+        return Column(key, name, "Accuracy, mean over all subsets, each weighing the same.", "percent", "high", drop)
+    if key == "Adversarial":
+        return Column(key, name, "Accuracy, mean over the adversarial subsets.", "percent", "high", min(drop, 2))
+    return Column(
+        key, name, f"Accuracy on {name}: share of verdicts that name the gold output.", "percent", "high", drop
+    )
 
 
 def headline(board: pd.DataFrame) -> Column:
@@ -134,6 +134,11 @@ def headline(board: pd.DataFrame) -> Column:
 def columns(board: pd.DataFrame) -> list[Column]:
     """All columns of a board, from left to right."""
     return [column for column in (*BEFORE, *accuracies(board), *AFTER) if column.key in board]
+
+
+def lines(board: pd.DataFrame) -> list[Row]:
+    """The rows of a board, from top to bottom."""
+    return cast("list[Row]", board.to_dict("records"))
 
 
 def cell(column: Column, row: Row) -> str:

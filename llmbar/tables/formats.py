@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from llmbar.errors import UsageError, suggestion
 from llmbar.site.leaderboard import leaderboard_page
-from llmbar.tables.cells import harmless
 from llmbar.tables.latex import latex
 from llmbar.tables.markdown import markdown
-from llmbar.tables.notes import Provenance
 from llmbar.tables.plain import as_csv, as_json
+from llmbar.tables.sheet import Sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import pandas as pd
 
-
-class Writer(Protocol):
-    """A format: a board, the title, further notes and the provenance become text."""
-
-    def __call__(self, board: pd.DataFrame, title: str, more: Iterable[str], provenance: Provenance) -> str: ...
+    from llmbar.tables.notes import Provenance
 
 
-FORMATS: dict[str, Writer] = {
+FORMATS: dict[str, Callable[[Sheet], str]] = {
     "md": markdown,
     "latex": latex,
     "csv": as_csv,
@@ -50,4 +45,4 @@ def render_board(
     """
     if format not in FORMATS:
         raise UsageError(f"no format is called {format!r}", field="format", remedy=suggestion(format, FORMATS))
-    return FORMATS[format](board, harmless(title), list(notes), provenance or Provenance())
+    return FORMATS[format](Sheet.of(board, title, notes, provenance))

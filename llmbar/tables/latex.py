@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmbar.tables.columns import best, cell, columns
-from llmbar.tables.notes import notes
+from llmbar.tables.columns import cell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import pandas as pd
-
     from llmbar.tables.columns import Column, Row
-    from llmbar.tables.notes import Provenance
+    from llmbar.tables.sheet import Sheet
 
 ROOM = 5
 """Columns that give way sooner than this (`Column.drop`) are left to the other formats."""
@@ -40,31 +35,29 @@ _COMMANDS = {
 """Hyphens are wrapped lest two make a dash, brackets lest one behind a line break be its optional argument."""
 
 
-def latex(board: pd.DataFrame, title: str, more: Iterable[str], provenance: Provenance) -> str:
+def latex(sheet: Sheet) -> str:
     r"""A float as wide as its table, or as the text where that is narrower; its first line says what it needs."""
-    rows, every = board.to_dict("records"), columns(board)
-    heads = [column for column in every if column.drop <= ROOM]
-    marked = {column.key: best(rows, column) for column in heads}
-    lines = [" & ".join(_cell(column, row, marked[column.key]) for column in heads) for row in rows]
-    left_out = ", ".join(escaped(column.title) for column in every if column not in heads)
+    heads = [column for column in sheet.columns if column.drop <= ROOM]
+    lines = [" & ".join(_cell(sheet, column, row) for column in heads) for row in sheet.rows]
+    left_out = ", ".join(escaped(column.head) for column in sheet.columns if column not in heads)
     return "\n".join(
         [
             r"% needs \usepackage[T1]{fontenc} and \usepackage{textcomp,booktabs,graphicx}",
             f"% left out for room: {left_out}",
             r"\begin{table*}[t]",
             r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
-            rf"\caption{{{escaped(title)}}}",
+            rf"\caption{{{escaped(sheet.title)}}}",
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{@{{}}{''.join('r' if column.numeric else 'l' for column in heads)}@{{}}}}",
             r"\toprule",
-            " & ".join(escaped(column.title) for column in heads) + r" \\",
+            " & ".join(escaped(column.head) for column in heads) + r" \\",
             r"\midrule",
             *(rf"{line} \\" for line in lines),
             r"\bottomrule",
             r"\end{tabular}}",
             r"\par\smallskip",
             r"\begin{minipage}{\linewidth}\scriptsize",
-            *(rf"{escaped(note)}\par" for note in notes(board, provenance, more)),
+            *(rf"{escaped(note)}\par" for note in sheet.notes),
             r"\end{minipage}",
             r"\end{table*}",
             "",
@@ -72,11 +65,11 @@ def latex(board: pd.DataFrame, title: str, more: Iterable[str], provenance: Prov
     )
 
 
-def _cell(column: Column, row: Row, best_text: str | None) -> str:
+def _cell(sheet: Sheet, column: Column, row: Row) -> str:
     text = cell(column, row)
     if row["source"] == "baseline" and column.key == "judge":
         return rf"\textit{{{escaped(text)}}}"
-    return rf"\textbf{{{escaped(text)}}}" if text == best_text and row["source"] != "baseline" else escaped(text)
+    return rf"\textbf{{{escaped(text)}}}" if sheet.marked(column, row) else escaped(text)
 
 
 def escaped(text: str) -> str:

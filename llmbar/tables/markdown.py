@@ -5,16 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from llmbar.tables.columns import best, cell, columns
-from llmbar.tables.notes import notes
+from llmbar.tables.columns import cell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import pandas as pd
-
     from llmbar.tables.columns import Column, Row
-    from llmbar.tables.notes import Provenance
+    from llmbar.tables.sheet import Sheet
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
 _SPECIAL = re.compile(r"[\\`*|~$#]|\](?=[(\[:])|(?<![^\W_])_|_(?![^\W_])")
@@ -23,25 +18,23 @@ _LINK = re.compile(r"(:)(//)|\b(www)(\.)", re.IGNORECASE)
 """What GitHub makes a link of without being asked."""
 
 
-def markdown(board: pd.DataFrame, title: str, more: Iterable[str], provenance: Provenance) -> str:
+def markdown(sheet: Sheet) -> str:
     """A heading, the table and the notes as a list."""
-    rows, heads = board.to_dict("records"), columns(board)
-    marked = {column.key: best(rows, column) for column in heads}
     lines = [
-        [inert(column.title) for column in heads],
-        ["---:" if column.numeric else ":---" for column in heads],
-        *([_cell(column, row, marked[column.key]) for column in heads] for row in rows),
+        [inert(column.head) for column in sheet.columns],
+        ["---:" if column.numeric else ":---" for column in sheet.columns],
+        *([_cell(sheet, column, row) for column in sheet.columns] for row in sheet.rows),
     ]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    below = "\n".join(f"- {inert(note)}" for note in notes(board, provenance, more))
-    return f"## {inert(title)}\n\n{table}\n\n{below}\n"
+    below = "\n".join(f"- {inert(note)}" for note in sheet.notes)
+    return f"## {inert(sheet.title)}\n\n{table}\n\n{below}\n"
 
 
-def _cell(column: Column, row: Row, best_text: str | None) -> str:
+def _cell(sheet: Sheet, column: Column, row: Row) -> str:
     text = cell(column, row)
     if row["source"] == "baseline" and column.key == "judge":
         return f"*{inert(text)}*"
-    return f"**{inert(text)}**" if text == best_text and row["source"] != "baseline" else inert(text)
+    return f"**{inert(text)}**" if sheet.marked(column, row) else inert(text)
 
 
 def inert(text: str) -> str:

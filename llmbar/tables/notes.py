@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from llmbar import __version__
@@ -41,6 +41,9 @@ class Provenance:
     """Of the bootstrap."""
     resamples: int = 10_000
 
+    def harmless(self) -> Provenance:
+        return replace(self, version=harmless(self.version), date=harmless(self.date), data=harmless(self.data))
+
 
 def notes(board: pd.DataFrame, provenance: Provenance, more: Iterable[str] = ()) -> list[str]:
     """The sentences below a board, each on its own line, then `more`."""
@@ -64,7 +67,7 @@ def intervals(board: pd.DataFrame, provenance: Provenance) -> str:
     if board["low"].isna().all():
         return "No intervals were computed."
     return (
-        f"Intervals are 95 %, of {headline(board).title}: cluster bootstrap over instructions, stratified by subset "
+        f"Intervals are 95 %, of {headline(board).head}: cluster bootstrap over instructions, stratified by subset "
         f"(seed {provenance.seed}, {provenance.resamples:,} resamples)."
     )
 

@@ -10,9 +10,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from llmbar.tables.cells import harmless
-from llmbar.tables.columns import best, cell, columns
-from llmbar.tables.notes import Provenance, notes
+from llmbar.tables.columns import cell
+from llmbar.tables.sheet import Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from llmbar.tables.columns import Column, Row
+    from llmbar.tables.notes import Provenance
 
 WIDEST = {"judge": 28, "strategy": 24}
 """Longer names are folded."""
@@ -33,21 +33,21 @@ def rich_table(
     *,
     width: int = 100,
     title: str = "Leaderboard",
-    more: Iterable[str] = (),
+    notes: Iterable[str] = (),
     provenance: Provenance | None = None,
 ) -> Table:
-    """A board at most `width` characters wide; what had to go is named below, `more` behind it.
+    """A board at most `width` characters wide, with `notes` and the names of what had to go below it.
 
     The columns that stay are those with the lowest `Column.drop`; rank, names, headline and interval always do.
     """
-    rows, shown = board.to_dict("records"), columns(board)
-    below = notes(board, provenance or Provenance(), more)
-    while too_wide(table := build(rows, shown), width) and (least := max(reversed(shown), key=lambda one: one.drop)).drop:
+    sheet = Sheet.of(board, title, notes, provenance)
+    shown = sheet.columns
+    while too_wide(table := build(sheet, shown), width) and (spare := [column for column in shown if column.drop]):
+        least = max(reversed(spare), key=lambda column: column.drop)
         shown = [column for column in shown if column is not least]
-    gone = [column.title for column in columns(board) if column not in shown]
-    if gone:
-        below.append(f"Not shown for want of room: {', '.join(gone)}.")
-    table.title, table.caption = Text(harmless(title), "bold"), Text("\n".join(below), "dim")
+    gone = [column.head for column in sheet.columns if column not in shown]
+    below = [*sheet.notes, *([f"Not shown for want of room: {', '.join(gone)}."] if gone else [])]
+    table.title, table.caption = Text(sheet.title, "bold"), Text("\n".join(below), "dim")
     return table
 
 
@@ -56,7 +56,7 @@ def too_wide(table: Table, width: int) -> bool:
     return Measurement.get(console, console.options, table).maximum > width
 
 
-def build(rows: Sequence[Row], shown: Sequence[Column]) -> Table:
+def build(sheet: Sheet, shown: Sequence[Column]) -> Table:
     """All rows with the columns `shown`."""
     table = Table(
         box=box.SIMPLE_HEAD,
@@ -67,19 +67,21 @@ def build(rows: Sequence[Row], shown: Sequence[Column]) -> Table:
         caption_justify="left",
     )
     for column in shown:
-        justify, folds = ("right" if column.numeric else "left"), WIDEST.get(column.key)
-        head = Text(column.title)
-        table.add_column(head, justify=justify, max_width=folds, overflow="fold", no_wrap=column.numeric)
-    marked = {column.key: best(rows, column) for column in shown}
-    for row in rows:
-        table.add_row(*(_cell(column, row, marked[column.key]) for column in shown), style=_STYLE[row["source"]])
+        table.add_column(
+            Text(column.head),
+            justify="right" if column.numeric else "left",
+            max_width=WIDEST.get(column.key),
+            overflow="fold",
+            no_wrap=column.numeric,
+        )
+    for row in sheet.rows:
+        table.add_row(*(_cell(sheet, column, row) for column in shown), style=_STYLE[row["source"]])
     return table
 
 
 _STYLE = {"run": "", "baseline": "dim italic", "published": "cyan"}
 
 
-def _cell(column: Column, row: Row, best_text: str | None) -> Text:
+def _cell(sheet: Sheet, column: Column, row: Row) -> Text:
     """Text, never markup: a judge called `[red]` is just that."""
-    text = cell(column, row)
-    return Text(text, "bold" if text == best_text and row["source"] != "baseline" else "")
+    return Text(cell(column, row), "bold" if sheet.marked(column, row) else "")

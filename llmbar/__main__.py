@@ -1,0 +1,5 @@
+"""`python -m llmbar` is `llmbar`."""
+
+from llmbar.cli import main
+
+main()
