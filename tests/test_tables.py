@@ -188,6 +188,13 @@ def test_what_cannot_be_compared_is_refused_by_name(three, field, other):
         board(three, baselines=three.assign(**{field: other, "strategy": "cot"}))
 
 
+def test_a_statistic_that_the_summary_lacks_has_no_column(three):
+    table = board(three.drop(columns=["kappa", "conflicts"]))
+    assert "kappa" not in table
+    assert "Conflicts" not in render_board(table, "md")
+    assert "Primacy" in render_board(table, "md")
+
+
 def test_a_row_given_twice_and_an_empty_summary_are_refused(three):
     with pytest.raises(UsageError, match="low with rules occurs twice"):
         board(pd.concat([three, three]))
@@ -292,6 +299,11 @@ def test_numbers_that_read_alike_are_marked_alike():
     table = one_subset({"a": 0.90001, "b": 0.90004, "c": 0.2, "d": 0.1})
     lines = [line for line in render_board(table, "md").splitlines() if line.startswith("|")][2:]
     assert [line.split(" | ")[4] for line in lines] == ["**90.0**", "**90.0**", "20.0", "10.0"]
+
+
+@pytest.mark.parametrize("code", ["\x1b[31m", "\x9b1;4m", "\x1b]8;;x\x07", "\x1b]0;t\x1b\\", "\x1bc", "\u202e", "\x00"])
+def test_control_sequences_vanish_whole(code):
+    assert harmless(f"a{code}b") == "ab"
 
 
 @given(st.text())

@@ -15,7 +15,7 @@ import pandas as pd
 from llmbar.errors import UsageError
 from llmbar.published import SUBSETS, published_summary
 from llmbar.stats.summary import AVERAGE
-from llmbar.tables.columns import HIDDEN, KNOWN
+from llmbar.tables.columns import AFTER, HIDDEN, KNOWN, Column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,31 +23,34 @@ if TYPE_CHECKING:
 Cells = list[dict[str, Any]]
 """Rows of a summary."""
 
-COUNTS = ("n", "conflicts", "failed")
-RATES = ("agreement", "both_correct", "kappa", "primacy", "longer_rate", "ties", "unreadable")
-
 _ALIKE = 7
 """Decimals to which two headline accuracies must agree to share a rank: what the published file resolves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which accuracy columns a leaderboard has."""
+    """Which columns a leaderboard has, besides those that all have."""
 
     subsets: tuple[str, ...]
     """LLMBar's in the paper's order, then others as the summary holds them."""
     groups: dict[str, float]
     """Macro rows below the average, such as Adversarial → the largest n of any judge."""
+    statistics: tuple[Column, ...]
+    """Those behind the accuracies that the summary has: a count is the subsets' sum, all else the headline's own."""
 
     @classmethod
     def of(cls, cells: Cells) -> Self:
-        paper = list(SUBSETS)
+        place = {name: number for number, name in enumerate(SUBSETS)}
         found = dict.fromkeys(cell["subset"] for cell in cells if cell["kind"] == "subset")
         groups: dict[str, float] = {}
         for cell in cells:
             if cell["kind"] == "macro" and cell["subset"] != AVERAGE:
                 groups[cell["subset"]] = max(cell["n"], groups.get(cell["subset"], 0))
-        return cls(tuple(sorted(found, key=lambda name: paper.index(name) if name in paper else len(paper))), groups)
+        return cls(
+            subsets=tuple(sorted(found, key=lambda name: place.get(name, len(place)))),
+            groups=groups,
+            statistics=tuple(column for column in AFTER if column.key in cells[0]),
+        )
 
     @property
     def macros(self) -> tuple[str, ...]:
@@ -135,29 +138,32 @@ def _row(cells: Cells, layout: Layout, source: str) -> dict[str, Any]:
     subsets = {cell["subset"]: cell for cell in cells if cell["kind"] == "subset"}
     macros = {cell["subset"]: cell for cell in cells if cell["kind"] == "macro"}
     complete = len(subsets) == len(layout.subsets)
-    headline = (macros.get(AVERAGE) if layout.macros else subsets[layout.subsets[0]]) if complete else None
-    headline = headline or {}
+    headline: dict[str, Any] = {}
+    if complete:
+        headline = macros.get(AVERAGE, {}) if layout.macros else subsets[layout.subsets[0]]
+    counts = ["n", *(column.key for column in layout.statistics if column.format == "count")]
+    rates = [column.key for column in layout.statistics if column.format != "count"]
     groups = {name: cell for name, cell in macros.items() if complete or layout.groups.get(name) == cell["n"]}
     averages = {name: groups.get(name, {}).get("accuracy", np.nan) for name in layout.groups}
     return {
         **{key: cells[0][key] for key in ("judge", "strategy", "dataset", "ties_policy", "unreadable_policy")},
         "source": source,
-        **{key: sum(cell.get(key, np.nan) for cell in subsets.values()) for key in COUNTS},
+        **{key: sum(cell.get(key, np.nan) for cell in subsets.values()) for key in counts},
         **{layout.column(name): cell["accuracy"] for name, cell in subsets.items()},
         **(averages | {AVERAGE: headline.get("accuracy", np.nan)} if layout.macros else {}),
         "low": headline.get("accuracy_low", np.nan),
         "high": headline.get("accuracy_high", np.nan),
-        **{key: headline.get(key, np.nan) for key in RATES},
+        **{key: headline.get(key, np.nan) for key in rates},
     }
 
 
 def _ranked(rows: Sequence[dict[str, Any]], layout: Layout) -> pd.DataFrame:
     """Best first, equal ones by name; a missing headline last and without a rank."""
     lead = ("rank", "judge", "strategy", "source", "dataset", "n", *layout.names, "low", "high")
-    rest = ("agreement", "both_correct", "kappa", "primacy", "conflicts", "longer_rate", "ties", "unreadable", "failed")
-    table = pd.DataFrame(rows, columns=[*lead, *rest, "ties_policy", "unreadable_policy"])
+    rest = (*(column.key for column in layout.statistics), "ties_policy", "unreadable_policy")
+    table = pd.DataFrame(rows, columns=[*lead, *rest])
     score = table[layout.names[-1]].astype(float).round(_ALIKE)
     table["rank"] = score.rank(method="min", ascending=False)
     table = table.sort_values(["rank", "judge", "strategy"], ignore_index=True)
-    counts = ["rank", *COUNTS]
-    return table.astype(dict.fromkeys(counts, "Int64"))
+    counts = [column.key for column in layout.statistics if column.format == "count"]
+    return table.astype(dict.fromkeys(["rank", "n", *counts], "Int64"))

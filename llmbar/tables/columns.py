@@ -1,6 +1,6 @@
 """What a leaderboard's columns are called, mean and look like: the one place from which every format takes it.
 
-A new column is one entry here and one value in the board's rows.
+A new statistic of the summary is one new entry here: a board has a column for each that its summary holds.
 """
 
 from __future__ import annotations
