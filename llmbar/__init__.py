@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from llmbar.errors import LlmbarError
     from llmbar.judges import JudgeOptions, open_judge
     from llmbar.pairs import load_pairs
-    from llmbar.published import published
+    from llmbar.paper import published
     from llmbar.records import Judgment, Pair, Verdict
     from llmbar.reproduction import reproduce
     from llmbar.runs import Run, arun, plan, rescore, run
@@ -35,7 +35,7 @@ _FROM = {
     "open_judge": "judges",
     "leaderboard": "standings",
     "load_pairs": "pairs",
-    "published": "published",
+    "published": "paper",
     "Judgment": "records",
     "Pair": "records",
     "Verdict": "records",

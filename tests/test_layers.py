@@ -24,7 +24,7 @@ LAYERS = [
     {"reading", "pairs"},
     {"strategy", "judges", "store", "recordings", "prices"},
     {"transcript", "engine", "stats"},
-    {"runs", "reproduction", "standings", "tables", "published", "plots", "site"},
+    {"runs", "reproduction", "standings", "tables", "paper", "plots", "site"},
     {"scale"},
     {"cli", "__main__", "llmbar"},  # llmbar: the package itself, whose names come from everywhere below
 ]

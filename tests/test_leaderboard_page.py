@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from test_tables import CONTROL, HOSTILE, cells
 
-from llmbar.published import SUBSETS, published_rows
+from llmbar.paper import SUBSETS, published
 from llmbar.site.leaderboard import Axis
 from llmbar.tables import Provenance, board, columns, render_board
 from llmbar.tables.cells import harmless
@@ -85,7 +85,7 @@ def summary():
 
 @pytest.fixture(scope="module")
 def text(summary):
-    return render_board(board(summary, published=published_rows()), "html", title="My <board>")
+    return render_board(board(summary, published=published()), "html", title="My <board>")
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def page(text):
 
 
 def test_the_page_holds_every_number_of_the_board(summary, page):
-    table = board(summary, published=published_rows())
+    table = board(summary, published=published())
     heads, lines = table_of(page)
     assert heads[:5] == ["Rank", "Judge", "Strategy", "Average", "95 % interval"]
     assert set(heads) == {column.head for column in columns(table)}

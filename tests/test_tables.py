@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from llmbar.errors import UsageError
-from llmbar.published import SUBSETS, published_rows, published_summary
+from llmbar.paper import SUBSETS, published, published_summary
 from llmbar.tables import FORMATS, Provenance, board, columns, render_board, rich_table
 from llmbar.tables.cells import harmless
 from llmbar.tables.columns import Column, best
@@ -215,7 +215,7 @@ def test_baselines_are_added_unless_they_are_there(three):
 
 
 def test_published_averages_are_the_papers_own():
-    rows = published_rows()
+    rows = published()
     table = published_summary(rows).set_index(["judge", "strategy", "subset"])
     assert len(rows) == 65
     for row in rows.to_dict("records"):
@@ -226,9 +226,9 @@ def test_published_averages_are_the_papers_own():
     assert set(table.xs("Average", level="subset")["n"]) == {419}
 
 
-def test_published_rows_stand_beside_ones_own():
+def test_published_stand_beside_ones_own():
     own = cells("mine", "rules", dict.fromkeys(SUBSETS, 0.99), dataset="llmbar")
-    table = board(pd.DataFrame(own), published=published_rows())
+    table = board(pd.DataFrame(own), published=published())
     assert table["source"].value_counts().to_dict() == {"published": 65, "run": 1}
     assert table.iloc[0]["judge"] == "mine"
     best_of_paper = table.iloc[1]
@@ -243,22 +243,22 @@ def test_published_rows_stand_beside_ones_own():
 
 def test_published_averages_cover_the_boards_subsets_only():
     own = cells("mine", "rules", {"GPTOut": 0.5, "Manual": 0.5}, dataset="llmbar")
-    table = board(pd.DataFrame(own), published=published_rows()).set_index(["judge", "strategy"])
-    source = published_rows().set_index(["judge", "strategy"]).loc[("GPT-4", "Vanilla")]
+    table = board(pd.DataFrame(own), published=published()).set_index(["judge", "strategy"])
+    source = published().set_index(["judge", "strategy"]).loc[("GPT-4", "Vanilla")]
     assert table.loc[("GPT-4", "Vanilla"), "Average"] == pytest.approx((source.GPTOut_Acc + source.Manual_Acc) / 200)
     assert table.loc[("GPT-4", "Vanilla"), "agreement"] == pytest.approx((source.GPTOut_Agr + source.Manual_Agr) / 200)
 
 
-def test_published_rows_beside_another_pair_set_or_policy_are_said_to_be_so(three):
-    table = board(three.assign(ties_policy="drop"), published=published_rows())
+def test_published_beside_another_pair_set_or_policy_are_said_to_be_so(three):
+    table = board(three.assign(ties_policy="drop"), published=published())
     text = render_board(table, "md")
     assert "Published rows are of llmbar, not of set" in text
     assert "Published rows follow LLMBar's policy" in text
     assert "ties are left out" in text
 
 
-def test_published_rows_without_a_common_subset_are_left_out():
-    assert set(board(pd.DataFrame(cells("j", "s", {"own": 0.5})), published=published_rows())["source"]) == {"run"}
+def test_published_without_a_common_subset_are_left_out():
+    assert set(board(pd.DataFrame(cells("j", "s", {"own": 0.5})), published=published())["source"]) == {"run"}
 
 
 # ── cells ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -48,7 +48,7 @@ def leaderboard(
 ) -> None:
     """Rank judges and strategies, with intervals, beside the trivial baselines."""
     from llmbar.cli.printing import write_board
-    from llmbar.published import published_rows
+    from llmbar.paper import published as published_rows
     from llmbar.standings import leaderboard as ranked
 
     shown: list[Path | pd.DataFrame] = [*(runs or []), *([published_rows()] if published else [])]

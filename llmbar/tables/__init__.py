@@ -4,7 +4,7 @@ They read in this order: `board` (a summary becomes a leaderboard, one row per j
 column is called, means and looks like: the one place for all formats), `notes` (what stands below every table), `cells`
 (foreign text made harmless), `sheet` (all of it together) and one file per format.
 
-    table = board(summarize(frame), published=published_rows())
+    table = board(summarize(frame), published=published())
     print(render_board(table, "md"))
 """
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from llmbar.errors import UsageError
-from llmbar.published import SUBSETS, published_summary
+from llmbar.paper import SUBSETS, published_summary
 from llmbar.stats.summary import AVERAGE
 from llmbar.tables.columns import AFTER, HIDDEN, KNOWN, Column
 
@@ -77,7 +77,7 @@ def board(
 
     Args:
         summary: a table of `stats.summarize`, or several of them concatenated.
-        published: rows of `published.published_rows`, to be shown beside one's own. The paper judged LLMBar; where
+        published: rows of `paper.published`, to be shown beside one's own. The paper judged LLMBar; where
             the summary is of another pair set, the notes say so.
         baselines: a summary whose rows are added unless `summary` has them.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmbar.errors import UsageError, suggestion
-from llmbar.site.leaderboard import leaderboard_page
 from llmbar.tables.latex import latex
 from llmbar.tables.markdown import markdown
 from llmbar.tables.plain import as_csv, as_json
@@ -19,12 +18,19 @@ if TYPE_CHECKING:
     from llmbar.tables.notes import Provenance
 
 
+def html(sheet: Sheet) -> str:
+    """One self-contained page."""
+    from llmbar.site.leaderboard import leaderboard_page  # pages stand on this package, so it cannot import them first
+
+    return leaderboard_page(sheet)
+
+
 FORMATS: dict[str, Callable[[Sheet], str]] = {
     "md": markdown,
     "latex": latex,
     "csv": as_csv,
     "json": as_json,
-    "html": leaderboard_page,
+    "html": html,
 }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from llmbar import __version__
-from llmbar.published import CITATION
+from llmbar.paper import CITATION
 from llmbar.tables.cells import harmless
 from llmbar.tables.columns import PUBLISHED, headline
 

@@ -25,7 +25,7 @@ SUBSETS = {"Natural": 100, "Neighbor": 134, "GPTInst": 92, "GPTOut": 47, "Manual
 ADVERSARIAL = ("Neighbor", "GPTInst", "GPTOut", "Manual")
 
 
-def published_rows() -> pd.DataFrame:
+def published() -> pd.DataFrame:
     """The file as it is: one row per judge and strategy, columns such as `Natural_Acc` and `Natural_Agr` in percent."""
     return pd.read_csv(published_file())
 
