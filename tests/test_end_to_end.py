@@ -10,10 +10,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from openai_server import serving_in_thread
+
 from llmbar.files import prompts_folder
 from llmbar.judges import JudgeOptions
 from llmbar.runs import arun, plan
-from openai_server import serving_in_thread
 
 SETS = {"Natural": "Natural", **{name: f"Adversarial/{name}" for name in ("Neighbor", "GPTInst", "GPTOut", "Manual")}}
 RECORDED = {"rules": "Vanilla", "metrics+reference+rules": "Metrics_Reference", "swap+cot+rules": "Swap_CoT"}

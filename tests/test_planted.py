@@ -10,6 +10,7 @@ from multiprocessing import get_context
 
 import pandas as pd
 import pytest
+
 from llmbar.engine import Job, judge_all
 from llmbar.judges import open_judge
 from llmbar.records import Pair
@@ -68,7 +69,7 @@ def recovered(seed):
     asyncio.run(judge())
     frame = verdict_frame(pd.DataFrame(rows), pairs, {"rules": "separate"})
     terms = bias_regression(frame).set_index("term")
-    wanted = {"accuracy at equal length": PLANTED["accuracy"], **{name: PLANTED[name] for name in ("position", "length")}}
+    wanted = {"accuracy at equal length" if name == "accuracy" else name: value for name, value in PLANTED.items()}
     inside = {name: terms.loc[name, "low"] <= value <= terms.loc[name, "high"] for name, value in wanted.items()}
     (summary,) = summarize(frame, resamples=1000).to_dict("records")
     inside["accuracy"] = summary["accuracy_low"] <= expected_accuracy(pairs) <= summary["accuracy_high"]

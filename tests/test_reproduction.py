@@ -9,8 +9,9 @@ import shutil
 from math import isnan
 
 import pytest
-from llmbar.reproduction import reproduce
 from typer.testing import CliRunner
+
+from llmbar.reproduction import reproduce
 
 OURS_TO_DERIVED = {
     "accuracy": "acc_avg",
