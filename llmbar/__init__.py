@@ -5,6 +5,7 @@
     pairs = lb.load_pairs("starter")
     run = lb.run(pairs, judge="simulated/hasty", strategies=["rules", "cot+rules"])
     run.summary()                                   # accuracy, intervals, agreement, primacy, unreadable
+    lb.compare(run, "rules", "cot+rules")           # difference, interval, p, minimal detectable effect
     lb.leaderboard([run, lb.published()]).to_latex("table.tex")
 
 Names are imported when they are first used, so that `import llmbar` costs nothing.
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from llmbar.comparisons import compare
     from llmbar.errors import LlmbarError
     from llmbar.judges import JudgeOptions, open_judge
     from llmbar.pairs import load_pairs
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from llmbar.strategy import load_strategy
 
 _FROM = {
+    "compare": "comparisons",
     "LlmbarError": "errors",
     "JudgeOptions": "judges",
     "open_judge": "judges",
@@ -61,6 +64,7 @@ __all__ = [
     "Verdict",
     "arun",
     "bias_regression",
+    "compare",
     "leaderboard",
     "load_pairs",
     "load_strategy",

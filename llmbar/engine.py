@@ -13,18 +13,20 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from math import fsum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from llmbar.errors import LlmbarError, first
+from llmbar.errors import first
 from llmbar.records import Judgment, Order, Pair, Question, Reply, Request, Response, Verdict
 from llmbar.transcript import ORDERS, Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 
     from llmbar.judges import Judge
     from llmbar.records import Cause, FailureKind
     from llmbar.strategy import Step, Strategy
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +65,41 @@ async def judge_all(
             keep(await judge_pair(job, panel))
             await asyncio.sleep(0)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(window):
-                group.create_task(work())
-    except* LlmbarError as stopped:
-        raise first(stopped) from None
+    await _side_by_side([work() for _ in range(window)])
 
 
 async def judge_pair(job: Job, panel: Sequence[Judge]) -> Judgment:
-    """Ask one pair's steps, each in every place where it can be asked, and decide."""
+    """Ask one pair's steps, each in every place where it can be asked, and decide; a failure ends the asking.
+
+    Raises:
+        LlmbarError: a judge that can answer nothing, or a template that uses what is not there.
+    """
     transcript = Transcript(job.strategy)
     for step in job.strategy.steps:
-        if transcript.applies(step):
-            await _ask_step(step, job, panel, transcript)
+        if not transcript.failed and transcript.applies(step):
+            for reply in await _ask_step(step, job, panel, transcript):
+                transcript.add(step, reply)
     return decide(job, transcript, judge=panel[0].name)
+
+
+async def _side_by_side(coroutines: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """What they return, in their order; where one raises, the others are cancelled, and its error comes as itself."""
+    if len(coroutines) == 1:
+        return [await coroutines[0]]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in coroutines]
+    except BaseExceptionGroup as stopped:
+        raise first(stopped) from None
+    return [task.result() for task in tasks]
 
 
 def decide(job: Job, transcript: Transcript, *, judge: str) -> Judgment:
     """The verdicts that follow from what was said.
 
-    An order is FAILED where a reply that it rests on never arrived, UNREADABLE where nothing that decides could be
-    read. The final verdict is that of the mean margin of both orders, and takes the worse of their states.
+    An order is FAILED where a reply that it rests on never arrived or, after a failure, was not asked for; UNREADABLE
+    where nothing that decides could be read. The final verdict is that of the mean margin of both orders, and takes the
+    worse of their states.
     """
     steps = transcript.deciding()
     margins: dict[Order, float | None] = {}
@@ -131,20 +146,14 @@ def _final(verdicts: Iterable[Verdict], margins: Iterable[float | None]) -> tupl
 # -- asking -----------------------------------------------------------------------------------------------------------
 
 
-async def _ask_step(step: Step, job: Job, panel: Sequence[Judge], transcript: Transcript) -> None:
-    places = [list(queue) for queue in _queues(step, transcript)]
-    asked = [_ask_queue(step, queue, job, panel, transcript) for queue in places]
-    told = [await asked[0]] if len(asked) == 1 else await asyncio.gather(*asked)
-    for replies in told:
-        for reply in replies:
-            transcript.add(step, reply)
+async def _ask_step(step: Step, job: Job, panel: Sequence[Judge], transcript: Transcript) -> list[Reply]:
+    queues = [_ask_queue(step, places, job, panel, transcript) for places in _queues(step, transcript)]
+    return [reply for replies in await _side_by_side(queues) for reply in replies]
 
 
 def _queues(step: Step, transcript: Transcript) -> Iterator[list[Place]]:
     """The step's places; those of one list are asked one after another, the lists at once."""
     for order, output in _sides(step):
-        if any(transcript.failure(each) for each in ORDERS if order in (None, each)):
-            continue
         items = _items(step, transcript, order, output)
         places = [Place(order, output, item, sample) for item in items for sample in range(step.file.samples)]
         yield from [places] if step.file.in_turn else ([place] for place in places)
@@ -160,20 +169,20 @@ def _items(step: Step, transcript: Transcript, order: Order | None, output: int 
     over = step.file.over
     if over is None:
         return [None]
-    if isinstance(over, tuple):
-        return over
-    listed = dict(transcript.seen_by(step, order, output))[over]
-    return listed if isinstance(listed, tuple) else []
+    return over if isinstance(over, tuple) else transcript.items(over, order, output)
 
 
 async def _ask_queue(
     step: Step, places: list[Place], job: Job, panel: Sequence[Judge], transcript: Transcript
 ) -> list[Reply]:
     replies: list[Reply] = []
+    judge = panel[step.file.by]
     for place in places:
         request = build_request(step, place, job, transcript, replies)
-        judge = panel[step.file.by]
-        replies.append(_reply(step, place, request, await judge.answer(request), judge if step.file.by else None))
+        reply = _reply(step, place, request, await judge.answer(request), judge)
+        replies.append(reply)
+        if reply.failure:
+            break
     return replies
 
 
@@ -200,19 +209,19 @@ def _context(step: Step, place: Place, job: Job, transcript: Transcript, said: S
         context["first"], context["second"] = shown[::-1] if place.order is Order.SWAPPED else shown
         context["first_label"], context["second_label"] = labels
     if step.file.over is not None:
-        context["item"], context["said"] = place.item, said
+        context["item"], context["said"] = place.item, transcript.spoken(step, said, place.order)
     context.update(transcript.seen_by(step, place.order, place.output))
     return context
 
 
-def _reply(step: Step, place: Place, request: Request, response: Response, judge: Judge | None) -> Reply:
+def _reply(step: Step, place: Place, request: Request, response: Response, judge: Judge) -> Reply:
     return Reply(
         step=step.name,
         order=place.order,
         output=place.output,
         item=place.item,
         sample=place.sample,
-        judge=judge.name if judge else "",
+        judge=judge.name if step.file.by else "",
         key=request.key,
         text=response.text,
         reasoning=response.reasoning,

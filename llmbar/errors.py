@@ -18,11 +18,13 @@ raised: it is data, a `records.Failure` inside a `Response`, counted, shown, ask
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+E = TypeVar("E", bound=BaseException)
 
 
 class LlmbarError(Exception):
@@ -102,7 +104,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names) or 'none'}"
 
 
-def first(stopped: BaseExceptionGroup[LlmbarError]) -> LlmbarError:
+def first(stopped: BaseExceptionGroup[E]) -> E:
     """Of what stopped tasks that ran side by side, the first."""
     inner = stopped.exceptions[0]
     return first(inner) if isinstance(inner, BaseExceptionGroup) else inner

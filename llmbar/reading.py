@@ -18,24 +18,36 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from math import exp, log1p
+from math import exp, inf, isfinite, log, log1p
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from llmbar.records import Cause, Constraint, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
-Labels = tuple[str, str]
+
+def _told_apart(labels: tuple[str, str]) -> tuple[str, str]:
+    if not all(label.strip() for label in labels):
+        raise ValueError("a label cannot be empty")
+    if labels[0] == labels[1]:
+        raise ValueError("two labels cannot be the same")
+    return labels
+
+
+Labels = Annotated[tuple[str, str], AfterValidator(_told_apart)]
 """What the first-shown and the second-shown output are called in the prompt."""
 
 Options = list[tuple[str, float]]
 """What a reply may name: marks, each with its margin."""
 
 NUMBER = r"[-+]?\d+(?:\.\d+)?"
-DECORATION = r"""[\s*_#>"'`]*"""
+_MARKDOWN = r"""*_#>"'`"""
+DECORATION = rf"[ \t{_MARKDOWN}]*"
+"""Markdown and quotes before an answer. It never reaches over a line end: a pattern that did would take quadratic time
+on a reply of many empty lines."""
 
 
 class Answer(Protocol):
@@ -66,9 +78,9 @@ class Reading:
 
 
 class ReaderModel(BaseModel):
-    """What all readers share: strict keys, and the constraint that a request carries for them."""
+    """What all readers share: strict keys, finite numbers, and the constraint that a request carries for them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def constraint(self, labels: Labels) -> Constraint | None:
         """What the reply is held to; None for free text."""
@@ -81,31 +93,34 @@ class TextReader(ReaderModel):
     kind: Literal["text"]
 
     def read(self, answer: Answer, labels: Labels) -> Reading:
-        text, cause = said(answer)
-        return Reading(value=text) if text and not cause else Reading(cause=cause or unread(answer, text))
+        text, cause = without_reasoning(answer)
+        return Reading(value=text) if text else Reading(cause=cause or unread(answer, text))
 
     def express(self, value: float, labels: Labels) -> Response:
         return Response(text="Nothing in particular.", finish_reason="stop")
 
 
 class ItemsReader(ReaderModel):
-    """A list, one item a line; bullets and numbers in front are dropped."""
+    """A list, one item a line; bullets and numbers in front are dropped, and an item said twice counts once."""
 
     kind: Literal["items"]
-    pattern: str = r"(?m)^\s*(?:\d+[.)]|[-*•])\s*(.+?)\s*$"
+    pattern: str = r"(?m)^[ \t]*(?:\d+[.)](?!\d)[ \t]*|[-*•][ \t]+)(\S.*)$"
     """A regular expression whose one group is an item."""
     most: int = Field(default=10, ge=1)
     """How many items are kept at most."""
+    reply: str = "1. Does the output do what is asked?\n2. Is it correct?"
+    """What a well-formed reply says: read back at load to prove the pattern."""
 
     _pattern = field_validator("pattern")(lambda value: _checked(value, groups=1))
 
     def read(self, answer: Answer, labels: Labels) -> Reading:
-        text, cause = said(answer)
-        items = tuple(re.findall(self.pattern, text))[: self.most]
-        return Reading(value=items) if items and not cause else Reading(cause=cause or unread(answer, text))
+        text, cause = without_reasoning(answer)
+        found = dict.fromkeys(item.strip() for item in _regex(self.pattern).findall(text))
+        items = tuple(item for item in found if item)[: self.most]
+        return Reading(value=items) if items else Reading(cause=cause or unread(answer, text))
 
     def express(self, value: float, labels: Labels) -> Response:
-        return Response(text="1. Does the output do what is asked?\n2. Is it correct?", finish_reason="stop")
+        return Response(text=self.reply, finish_reason="stop")
 
 
 class ChoiceReader(ReaderModel):
@@ -116,10 +131,10 @@ class ChoiceReader(ReaderModel):
 
     kind: Literal["choice"]
     pattern: str = r"(?m)^" + DECORATION + "{label}"
-    """A regular expression in which `{label}` stands for a label."""
+    """A regular expression in which `{label}` stands for a label, as a word of its own: "A" is not found in "And"."""
     labels: Labels | None = None
     """What to look for, where it is not what the outputs are called in the prompt."""
-    tie: str | None = None
+    tie: str | None = Field(default=None, min_length=1)
     """What stands in the place of the label when neither is better."""
     take: Literal["last", "first"] = "last"
     reply: str = "{label}"
@@ -141,8 +156,7 @@ class ChoiceReader(ReaderModel):
         return read_mark(self.pattern, self._options(labels), self.take, answer)
 
     def express(self, value: float, labels: Labels) -> Response:
-        margin = nearest(value, [margin for _, margin in self._options(labels)], zero_is_positive=self.tie is None)
-        label = next(label for label, level in self._options(labels) if level == margin)
+        label = nearest(value, self._options(labels))
         return Response(text=self.reply.replace("{label}", label), finish_reason="stop")
 
 
@@ -150,7 +164,7 @@ class ScaleReader(ReaderModel):
     """One of several graded marks such as `A>>B`: the margin is its level, positive for the first-shown output."""
 
     kind: Literal["scale"]
-    levels: dict[str, float] = Field(min_length=2)
+    levels: dict[Annotated[str, Field(min_length=1)], float] = Field(min_length=2)
     pattern: str = r"\[\[{level}\]\]"
     """A regular expression in which `{level}` stands for a mark."""
     take: Literal["last", "first"] = "last"
@@ -163,8 +177,7 @@ class ScaleReader(ReaderModel):
         return read_mark(self.pattern.replace("{level}", "{label}"), list(self.levels.items()), self.take, answer)
 
     def express(self, value: float, labels: Labels) -> Response:
-        level = nearest(value, self.levels.values())
-        mark = next(mark for mark, own in self.levels.items() if own == level)
+        mark = nearest(value, list(self.levels.items()))
         return Response(text=self.reply.replace("{level}", mark), finish_reason="stop")
 
 
@@ -172,8 +185,9 @@ class ScoreReader(ReaderModel):
     """A number for one output, or, with `{label}` in the pattern, one for each: then the margin is their difference."""
 
     kind: Literal["score"]
-    pattern: str = rf"(?m)^\W*({NUMBER})(?:\s*/\s*\d+)?\W*$"
-    """A regular expression whose one group is the number; by default a line that holds nothing else."""
+    pattern: str = rf"(?m)^{DECORATION}({NUMBER})(?:[ \t]*/[ \t]*{{max}})?[ \t\r.{_MARKDOWN}]*$"
+    """A regular expression whose one group is the number; by default that of a line such as `7`, or `7/10` where 10 is
+    `{max}`, with nothing else on it."""
     labels: Labels | None = None
     min: float = 0
     max: float = 10
@@ -182,6 +196,7 @@ class ScoreReader(ReaderModel):
     """What a well-formed reply says: `{score}` and, where the pattern holds it, `{label}`; one line per output."""
 
     _pattern = field_validator("pattern")(lambda value: _checked(value, groups=1))
+    _reply = field_validator("reply")(lambda value: _holding(value, "{score}"))
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
@@ -195,32 +210,30 @@ class ScoreReader(ReaderModel):
         return "{label}" in self.pattern
 
     def read(self, answer: Answer, labels: Labels) -> Reading:
-        text, cause = said(answer)
-        if cause:
-            return Reading(cause=cause)
-        names: tuple[str, ...] = (self.labels or labels) if self.both else ("",)
-        found = [self._score(text, name) for name in names]
-        scores = [score for score, _ in found if score is not None]
-        if len(scores) < len(names):
-            return Reading(cause=unread(answer, text))
+        text, cause = without_reasoning(answer)
+        told = [self._told(text, label) for label in ((self.labels or labels) if self.both else ("",))]
+        scores = [score for score, _ in told if score is not None]
+        several = any(more for _, more in told)
+        if len(scores) < len(told):
+            return Reading(cause=cause or unread(answer, text))
         if not all(self.min <= score <= self.max for score in scores):
             return Reading(cause=Cause.OUT_OF_BOUNDS)
-        several = any(many for _, many in found)
         if self.both:
             return Reading(value=(scores[0], scores[1]), margin=scores[0] - scores[1], several=several)
         return Reading(value=scores[0], several=several)
 
-    def _score(self, text: str, label: str) -> tuple[float | None, bool]:
-        numbers = _regex(self.pattern, label).findall(text)
-        if not numbers:
+    def _told(self, text: str, label: str) -> tuple[float | None, bool]:
+        """The score that counts, and whether there were others."""
+        found = _regex(self.pattern.replace("{max}", f"{self.max:g}"), label).findall(text)
+        if not found:
             return None, False
-        return float(numbers[-1 if self.take == "last" else 0]), len({*map(float, numbers)}) > 1
+        return number(found[-1 if self.take == "last" else 0]), len({*map(number, {*found})}) > 1
 
     def express(self, value: float, labels: Labels) -> Response:
         middle, half = (self.min + self.max) / 2, (self.max - self.min) / 2
         scores = [middle + max(-1.0, min(1.0, sign * value)) * half for sign in ((1, -1) if self.both else (1,))]
         lines = (
-            self.reply.replace("{label}", label).replace("{score}", f"{score:g}")
+            self.reply.replace("{label}", label).replace("{score}", plain(score))
             for label, score in zip(self.labels or labels, scores, strict=False)
         )
         return Response(text="\n".join(lines), finish_reason="stop")
@@ -229,7 +242,8 @@ class ScoreReader(ReaderModel):
 class LogprobReader(ReaderModel):
     """The log-probabilities of the two labels: the margin is the logit of the first-shown.
 
-    Averaged over both orders as logits, an additive position effect cancels exactly.
+    Averaged over both orders as logits, an additive position effect cancels exactly (METHODS A11). A label that is not
+    among those reported counts with the most that it can hold, so that no margin is overstated or infinite.
     """
 
     kind: Literal["logprob"]
@@ -241,13 +255,12 @@ class LogprobReader(ReaderModel):
         return Constraint("logprobs", self.labels or labels)
 
     def read(self, answer: Answer, labels: Labels) -> Reading:
-        first, second = self.labels or labels
-        found = answer.label_logprobs or {}
-        if first not in found or second not in found:
-            return Reading(cause=unread(answer, answer.text))
-        if exp(found[first]) + exp(found[second]) < self.min_mass:
-            return Reading(cause=Cause.NO_MATCH)
-        margin = found[first] - found[second]
+        known = answer.label_logprobs or {}
+        first, second = (min(known.get(label, -inf), 0.0) for label in self.labels or labels)
+        mass = exp(first) + exp(second)
+        if not (mass > 0 and mass >= self.min_mass):
+            return Reading(cause=Cause.NO_MATCH if known else unread(answer, answer.text))
+        margin = (first if first > -inf else at_most(second)) - (second if second > -inf else at_most(first))
         return Reading(value=margin, margin=margin)
 
     def express(self, value: float, labels: Labels) -> Response:
@@ -255,7 +268,7 @@ class LogprobReader(ReaderModel):
         return Response(
             text=first if value >= 0 else second,
             finish_reason="stop",
-            label_logprobs={first: -log1p(exp(-value)), second: -log1p(exp(value))},
+            label_logprobs={first: -softplus(-value), second: -softplus(value)},
         )
 
 
@@ -265,7 +278,9 @@ class RewardReader(ReaderModel):
     kind: Literal["reward"]
 
     def read(self, answer: Answer, labels: Labels) -> Reading:
-        return Reading(cause=unread(answer, answer.text)) if answer.reward is None else Reading(value=answer.reward)
+        if answer.reward is None:
+            return Reading(cause=unread(answer, answer.text))
+        return Reading(value=answer.reward) if isfinite(answer.reward) else Reading(cause=Cause.OUT_OF_BOUNDS)
 
     def express(self, value: float, labels: Labels) -> Response:
         return Response(reward=value, finish_reason="stop")
@@ -277,30 +292,33 @@ Reader = Annotated[
 ]
 
 
-_THOUGHT = re.compile(r"<(think|thinking|reasoning)>(?:(?!<\1>).)*?</\1>", re.DOTALL)
-_UNCLOSED = re.compile(r"<(think|thinking|reasoning)>")
+_TAG = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>|\[(/?)THINK\]")
 _REFUSAL = re.compile(
-    r"\b(?:i\s*(?:'m|am)\s+(?:sorry|unable|not able)|i\s+(?:cannot|can't|can not|won't|must decline)|as an ai\b)",
+    r"\b(?:i\s*(?:['’]m|am)\s+(?:sorry|unable|not able)|i\s+(?:can ?not|can['’]t|won['’]t|must decline)|as an ai\b)",
     re.IGNORECASE,
 )
 _TRUNCATED = frozenset({"length", "max_tokens", "model_length"})
 _FILTERED = frozenset({"content_filter", "content management policy", "safety"})
 
 
-def said(answer: Answer) -> tuple[str, Cause | None]:
-    """What stands behind the reasoning, and TRUNCATED where the reasoning never ended.
+def without_reasoning(answer: Answer) -> tuple[str, Cause | None]:
+    """What is said outside of reasoning; nothing, and TRUNCATED, where the reasoning never ended.
 
-    >>> said(Response(text="<think>(a)? (b)?</think>Output (b)"))
+    An opening tag inside a thought is part of it; a closing tag without an opening one ends a thought that began in the
+    prompt.
+
+    >>> without_reasoning(Response(text="<think>(a)? (b)?</think>Output (b)"))
     ('Output (b)', None)
     """
-    text = answer.text
-    if "<" in text:
-        text = _THOUGHT.sub("", text)
-        if _UNCLOSED.search(text):
-            return "", Cause.TRUNCATED
-        for tag in ("</think>", "</thinking>", "</reasoning>"):
-            text = text.rpartition(tag)[2]
-    return text.strip(), None
+    said, at, thinking = list[str](), 0, False
+    for tag in _TAG.finditer(answer.text):
+        closing = bool(tag[1] or tag[2])
+        if closing and not thinking:
+            said.clear()
+        elif not thinking:
+            said.append(answer.text[at : tag.start()])
+        thinking, at = not closing, tag.end()
+    return ("", Cause.TRUNCATED) if thinking else ("".join([*said, answer.text[at:]]).strip(), None)
 
 
 def unread(answer: Answer, text: str) -> Cause:
@@ -317,50 +335,98 @@ def unread(answer: Answer, text: str) -> Cause:
 def read_mark(pattern: str, options: Options, take: Literal["last", "first"], answer: Answer) -> Reading:
     """Find which of `options` the reply names; of several the last or the first counts.
 
-    Two marks at the very same place are ambiguous, unless one is the longer: "1" never hides in "10".
+    Where one and the same statement names two of them ("Better: (a) or (b)"), it is ambiguous.
     """
-    text, cause = said(answer)
-    if cause:
-        return Reading(cause=cause)
-    places = [
-        (match.start(), match.end(), margin)
-        for mark, margin in options
-        for match in _regex(pattern, mark).finditer(text)
-    ]
-    if not places:
-        return Reading(cause=unread(answer, text))
-    at = (max if take == "last" else min)(start for start, _, _ in places)
-    end = max(end for start, end, _ in places if start == at)
-    margins = {margin for start, stop, margin in places if (start, stop) == (at, end)}
+    text, cause = without_reasoning(answer)
+    statements = list(_statements(pattern, options, text))
+    if not statements:
+        return Reading(cause=cause or unread(answer, text))
+    at = (max if take == "last" else min)(start for start, _ in statements)
+    margins = {margin for start, margin in statements if start == at}
     if len(margins) > 1:
         return Reading(cause=Cause.AMBIGUOUS, several=True)
     margin = margins.pop()
-    return Reading(value=margin, margin=margin, several=len({margin for _, _, margin in places}) > 1)
+    return Reading(value=margin, margin=margin, several=len({margin for _, margin in statements}) > 1)
 
 
-def nearest(value: float, levels: Iterable[float], *, zero_is_positive: bool = False) -> float:
-    """The level nearest to a preference, of its sign where there is one."""
-    known = list(levels)
-    if value == 0 and zero_is_positive:
-        value = 1.0
-    same = [level for level in known if level * value > 0] or known
-    return min(same, key=lambda level: abs(level - value))
+def _statements(pattern: str, options: Options, text: str) -> Iterator[tuple[int, float]]:
+    """Start and margin of every match of every mark, but for a mark inside another: "A" in "A=B" says nothing."""
+    found = [
+        (match.start("mark"), match.end("mark"), match.start(), margin)
+        for mark, margin in options
+        for match in _marked(pattern, mark).finditer(text)
+    ]
+    reach = -1
+    for _, end, start, margin in sorted(found, key=lambda each: (each[0], -each[1])):
+        if end > reach:
+            reach = end
+            yield start, margin
+
+
+def nearest(value: float, options: Options) -> str:
+    """The mark that says best how strong a preference from -1 to 1 is; never one of the other side.
+
+    >>> nearest(0.2, [("A>>B", 2), ("A>B", 1), ("A=B", 0), ("B>A", -1), ("B>>A", -2)])
+    'A>B'
+    """
+    levels = [level for _, level in options]
+    low, high = min(levels), max(levels)
+    middle = 0.0 if low < 0 < high else (low + high) / 2
+    wanted = middle + value * max(high - middle, middle - low)
+    side = [option for option in options if (option[1] - middle) * value > 0] or options
+    return min(side, key=lambda option: abs(option[1] - wanted))[0]
+
+
+def number(text: str) -> float | None:
+    """A decimal number; None where it is none."""
+    return float(text) if re.fullmatch(NUMBER, text.strip()) else None
+
+
+def plain(score: float) -> str:
+    """A number without an exponent, to six decimals.
+
+    >>> plain(7.0), plain(0.00001)
+    ('7', '0.00001')
+    """
+    return f"{score:.6f}".rstrip("0").rstrip(".")
+
+
+def softplus(x: float) -> float:
+    """ln(1 + eˣ), for any x."""
+    return max(x, 0.0) + log1p(exp(-abs(x)))
+
+
+def at_most(other: float) -> float:
+    """The most that a label's log-probability can be that was not reported beside one of `other`."""
+    return min(other, log(max(1 - exp(other), 1e-12)))
+
+
+def as_word(label: str) -> str:
+    """A regular expression for a label as a word of its own: not "A" in "And", nor "1" in "10"."""
+    before = r"(?<![^\W_])" if label[:1].isalnum() else ""
+    after = r"(?![^\W_])" if label[-1:].isalnum() else ""
+    return before + re.escape(label) + after
 
 
 @lru_cache(maxsize=1024)
-def _regex(pattern: str, label: str) -> re.Pattern[str]:
-    return re.compile(pattern.replace("{label}", re.escape(label)))
+def _regex(pattern: str, label: str = "") -> re.Pattern[str]:
+    return re.compile(pattern.replace("{label}", as_word(label)))
+
+
+@lru_cache(maxsize=1024)
+def _marked(pattern: str, mark: str) -> re.Pattern[str]:
+    """The pattern with `mark` in its place, found again as the group `mark`."""
+    return re.compile(pattern.replace("{label}", f"(?P<mark>{as_word(mark)})", 1).replace("{label}", "(?P=mark)"))
 
 
 def _checked(pattern: str, *, groups: int | None = None, holds: str | None = None) -> str:
-    if holds:
-        _holding(pattern, holds)
     try:
-        count = _regex(pattern.replace("{level}", "{label}"), "x").groups
+        if holds:
+            _marked(_holding(pattern, holds).replace(holds, "{label}"), "x")
+        elif (count := _regex(pattern, "x").groups) != groups:
+            raise ValueError(f"must have exactly {groups} group, has {count}")
     except re.error as error:
         raise ValueError(f"not a regular expression: {error}") from None
-    if groups is not None and count != groups:
-        raise ValueError(f"must have exactly {groups} group, has {count}")
     return pattern
 
 

@@ -211,6 +211,8 @@ class Response(Record):
     """Seconds from sending to the last byte; 0 for judges on this machine."""
     model: str = ""
     """The model that answered, as the endpoint names it."""
+    adaptations: tuple[str, ...] = ()
+    """How what was sent differs from the request, since the endpoint would not take it as it is: plain sentences."""
     failure: Failure | None = None
 
 

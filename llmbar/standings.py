@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from llmbar.errors import UsageError
-from llmbar.runs import Run, baseline_frame, joined
-from llmbar.stats import Policy, summarize
+from llmbar.errors import UsageError, suggestion
+from llmbar.runs import Run, check_comparable
 from llmbar.tables import Provenance, board, render_board, rich_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.table import Table
+
+    from llmbar.runs.manifest import PairsAsked
+    from llmbar.stats import Policy
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,14 @@ class Leaderboard:
         """The table as `md`, `latex`, `csv`, `json` or `html`."""
         return render_board(self.table, form, title=self.title, provenance=self.provenance)
 
-    def write(self, path: str | Path) -> None:
-        """Write the table to a file, in the format of its suffix: .md, .tex, .csv, .json or .html."""
+    def write(self, path: str | Path, form: str | None = None) -> None:
+        """Write the table to a file, in the format of its suffix (.md, .tex, .csv, .json or .html) unless told.
+
+        Raises:
+            UsageError: no such format.
+        """
         suffix = Path(path).suffix.removeprefix(".")
-        Path(path).write_text(self.to({"tex": "latex"}.get(suffix, suffix)), "utf-8")
+        Path(path).write_text(self.to(form or {"tex": "latex"}.get(suffix, suffix)), "utf-8")
 
     def to_markdown(self) -> str:
         return self.to("md")
@@ -43,7 +49,7 @@ class Leaderboard:
     def to_latex(self, path: str | Path | None = None) -> str:
         """A booktabs table, written to `path` too if one is given."""
         if path is not None:
-            Path(path).write_text(self.to("latex"), "utf-8")
+            self.write(path, "latex")
         return self.to("latex")
 
     def _repr_html_(self) -> str:
@@ -58,6 +64,7 @@ def leaderboard(
     runs: Sequence[Run | str | Path | pd.DataFrame],
     *,
     baselines: bool = True,
+    dataset: str | None = None,
     policy: Policy | None = None,
     title: str = "Leaderboard",
 ) -> Leaderboard:
@@ -66,27 +73,48 @@ def leaderboard(
     Args:
         runs: runs, folders of runs, and the rows of `published()` to show the LLMBar paper's beside them.
         baselines: whether the trivial baselines are shown.
+        dataset: which pair set, where the runs judged several.
         policy: what a tie and an unreadable reply earn; by default ½ and nothing, as in LLMBar.
         title: what stands above the table.
 
     Raises:
-        UsageError: no run is given.
-        RunError: a run that cannot be read, or runs on different pairs.
+        UsageError: no run is given, or several pair sets and none of them is named.
+        RunError: a run that cannot be read, runs on different pairs, or a judge and strategy that two runs hold.
     """
     opened = [_opened(run) for run in runs if not isinstance(run, pd.DataFrame)]
     cited = [rows for rows in runs if isinstance(rows, pd.DataFrame)]
     if not opened:
-        raise UsageError("a leaderboard needs a run", field="runs", remedy="llmbar ls runs lists them")
-    policy = policy or Policy()
+        raise UsageError("a leaderboard needs a run", field="RUN", remedy="llmbar ls runs lists them")
+    judged = _judged(opened[0], dataset)
+    check_comparable(opened, judged.dataset)
+    numbers = [run.numbers(policy) for run in opened]
     table = board(
-        summarize(joined(opened), policy=policy),
+        _of(judged.dataset, [each.statistics for each in numbers]),
         published=cited[0] if cited else None,
-        baselines=summarize(baseline_frame(opened[0].pairs), policy=policy) if baselines else None,
+        baselines=_of(judged.dataset, [numbers[0].baselines]) if baselines else None,
     )
-    data = ", ".join(f"{each.dataset} {each.digest[:12]}" for each in opened[0].asked.datasets)
     date = max(run.folder.manifest.finished for run in opened)[:10]
-    return Leaderboard(table, title, Provenance(date=date, data=data))
+    return Leaderboard(table, title, Provenance(date=date, data=f"{judged.dataset} {judged.digest[:12]}"))
 
 
 def _opened(run: Run | str | Path) -> Run:
     return run if isinstance(run, Run) else Run.open(run)
+
+
+def _judged(run: Run, dataset: str | None) -> PairsAsked:
+    """The pair set that is ranked: the one that is named, or the only one."""
+    known = {each.dataset: each for each in run.asked.datasets}
+    if dataset is None and len(known) > 1:
+        raise UsageError(
+            "judged several pair sets", file=run.path, field="dataset", remedy=f"name {' or '.join(known)}"
+        )
+    name = dataset or next(iter(known))
+    if name not in known:
+        raise UsageError(f"judged no {name}", file=run.path, field="dataset", remedy=suggestion(name, known))
+    return known[name]
+
+
+def _of(dataset: str, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """What several tables say of one pair set."""
+    whole = pd.concat(tables, ignore_index=True)
+    return whole[whole["dataset"] == dataset]

@@ -5,10 +5,18 @@ only after the transaction that holds it was synced to disk, and what is waiting
 (group commit), so that thousands of responses a second cost a few dozen syncs. Failures are never stored: what is in
 the store is an answer.
 
+A row belongs to a judge and a key. The judge is whoever answers: the endpoint's address without credentials, the model,
+and a digest of whatever else every request says (`-M`); of several addresses of one model it is the first. The key is
+the request's content hash: messages, sampling, constraint and sample index *as asked*, also where the endpoint would
+not take all of it (the response then says so). Neither the strategy nor the pair is part of it: what two strategies ask
+alike is paid for once.
+
     with Store.open("responses.sqlite") as store:
         store.get(identity, request.key)            # None
         await store.put(identity, request, response)
         store.get(identity, request.key)            # the response
+
+A store may be looked into (`held`, `rows`), copied, merged and pruned while others use it.
 """
 
 from __future__ import annotations
@@ -16,17 +24,19 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import sleep
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from llmbar.errors import StoreError
 from llmbar.records import Response
@@ -60,8 +70,32 @@ SELECT = "select response from responses where judge = ? and key = ?"
 INSERT = "insert into responses values {rows} on conflict do nothing"
 MOST_ROWS = 100
 """In one INSERT: five variables each, and SQLite may allow no more than 999."""
+HELD = """
+select judge, count(*), coalesce(group_concat(distinct json_extract(response, '$.model')), ''),
+    min(created), max(created),
+    coalesce(sum(json_extract(response, '$.usage.prompt_tokens')), 0),
+    coalesce(sum(json_extract(response, '$.usage.completion_tokens')), 0)
+from responses group by judge order by judge
+"""
+CHOSEN = "from responses where (:judge is null or instr(judge, :judge)) and (:before is null or created < :before)"
+"""Of whom, and how old; null is no restriction."""
 
 Row = tuple[str, str, str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a store holds of one judge."""
+
+    judge: str
+    responses: int
+    models: str
+    """The models that answered, as the endpoint names them."""
+    first: str
+    """When the oldest response arrived; UTC, ISO 8601."""
+    last: str
+    prompt_tokens: int
+    completion_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +122,19 @@ class Store:
         self._writer = Thread(target=self._write, name="llmbar-store", daemon=True)
         self._writer.start()
         self._closed = False
+
+    @classmethod
+    @contextmanager
+    def existing(cls, path: str | Path) -> Iterator[Self]:
+        """Open the store at `path`, which must be there.
+
+        Raises:
+            StoreError: none is there, or what is there cannot be used.
+        """
+        if not Path(path).is_file():
+            raise StoreError("there is no such store", file=path, remedy="it is responses.sqlite in a results folder")
+        with cls.open(path) as store:
+            yield store
 
     @classmethod
     @contextmanager
@@ -128,6 +175,58 @@ class Store:
         put = Put(row, loop, loop.create_future())
         self._puts.put(put)
         await put.done
+
+    def held(self) -> list[Held]:
+        """What is held, judge by judge."""
+        with self._explained("cannot be read"):
+            found = self._reading.execute(HELD).fetchall()
+        return [Held(*columns) for columns in found]
+
+    def rows(self, judge: str | None = None) -> Iterator[dict[str, Any]]:
+        """Every request and response, oldest first, or those whose judge's identity contains `judge`."""
+        with self._explained("cannot be read"):
+            found = self._reading.execute(
+                f"select judge, key, created, request, response {CHOSEN} order by created, judge, key",
+                {"judge": judge, "before": None},
+            )
+            for name, key, created, request, response in found:
+                told = {"judge": name, "key": key, "created": created}
+                yield told | {"request": json.loads(request), "response": json.loads(response)}
+
+    def count(self, *, judge: str | None = None, before: str | None = None) -> int:
+        """How many responses are of such a judge, and older than `before` (UTC, ISO 8601)."""
+        with self._explained("cannot be read"):
+            found = self._reading.execute(f"select count(*) {CHOSEN}", {"judge": judge, "before": before})
+            return int(found.fetchone()[0])
+
+    def prune(self, *, judge: str | None = None, before: str | None = None) -> int:
+        """Delete what `count` counts, for good, and give its space back; how many responses that were."""
+        with self._explained("cannot be pruned"):
+            gone = self._reading.execute(f"delete {CHOSEN}", {"judge": judge, "before": before}).rowcount
+            with suppress(sqlite3.OperationalError):  # somebody reads meanwhile: the space is used again later
+                self._reading.execute("vacuum")
+        return gone
+
+    def take_in(self, other: Store) -> int:
+        """Add what another store holds; of two responses to one request ours stays. How many were added."""
+        with self._explained(f"cannot take in {other.path}"):
+            self._reading.execute("attach ? as other", (str(other.path),))
+            try:
+                every = "insert into responses select * from other.responses where true on conflict do nothing"
+                return self._reading.execute(every).rowcount
+            finally:
+                self._reading.execute("detach other")
+
+    def copy(self, path: str | Path) -> None:
+        """Write a copy, whole even while somebody writes here.
+
+        Raises:
+            StoreError: something is there already, or it cannot be written.
+        """
+        if Path(path).exists():
+            raise StoreError("is there already", file=path, remedy="name another file, or merge into it")
+        with self._explained(f"cannot be copied to {path}"), closing(_connect(Path(path))) as copy:
+            self._reading.backup(copy)
 
     def close(self) -> None:
         """Write what is waiting, then let go of the file."""
@@ -201,7 +300,9 @@ class Store:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"{what}: {error}", file=self.path) from None
+            damaged = type(error) is sqlite3.DatabaseError  # not one of its kinds: no database, or one that is torn
+            remedy = "move it away, and the responses are asked for again" if damaged else None
+            raise StoreError(f"{what}: {error}", file=self.path, remedy=remedy) from None
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -227,14 +328,21 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 
 def _asked(request: Request) -> str:
     """The request as JSON, for whoever looks into the store."""
-    return json.dumps(
-        {
-            "messages": [{"role": message.role, "content": message.content} for message in request.messages],
-            "sampling": request.sampling.model_dump(exclude_none=True),
-            "constraint": request.constraint and [request.constraint.kind, request.constraint.labels],
-            "sample": request.sample,
-        }
-    )
+    told = {
+        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "sampling": _parsed(request.sampling.canonical),
+        "constraint": request.constraint and [request.constraint.kind, request.constraint.labels],
+        "sample": request.sample,
+    }
+    try:
+        return to_json(told).decode()
+    except (PydanticSerializationError, UnicodeEncodeError):  # half a surrogate pair
+        return json.dumps(told)
+
+
+@lru_cache(maxsize=256)
+def _parsed(canonical: str) -> Any:
+    return json.loads(canonical)
 
 
 def _now() -> str:

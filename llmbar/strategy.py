@@ -1,35 +1,39 @@
 """Strategies: how a judge is asked. One folder each: `strategy.toml` and a Jinja template per step.
 
-Everything a strategy can say stands in the two models below; an unknown key, a template error and an undeclared
-variable are found at load, with file, line and a suggestion. Each reader must also read its own example reply.
-
-A template is split into turns at its lines `== system ==`, `== user ==`, `== assistant ==` *before* it is rendered, so
-that no output under test can open a turn.
+Everything a strategy can say stands in the two models below. An unknown key, a reference to a step that is not there, a
+template error and an undeclared variable are found at load, with file, line and a suggestion; each reader must also
+read its own example reply.
 """
 
 from __future__ import annotations
 
 import re
+import reprlib
 import tomllib
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta, nodes
-from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from llmbar.errors import StrategyError, UsageError, suggestion
 from llmbar.files import prompts_folder
-from llmbar.reading import ChoiceReader, Labels, Reader, ScaleReader, ScoreReader
+from llmbar.reading import (
+    ChoiceReader,
+    ItemsReader,
+    Labels,
+    LogprobReader,
+    Reader,
+    RewardReader,
+    ScoreReader,
+    TextReader,
+)
 from llmbar.records import Message, Sampling, digest
+from llmbar.templates import Templates, Turn, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-
-_TURN = re.compile(r"^== (system|user|assistant) ==[ \t]*$", re.MULTILINE)
+    from collections.abc import Iterable, Mapping, Sequence
 
 Per = Literal["pair", "output", "order"]
 
@@ -55,6 +59,21 @@ class StepFile(BaseModel):
     read: Reader
     sampling: Sampling = Sampling()
 
+    @property
+    def template(self) -> str:
+        """The template's file name."""
+        return self.prompt or f"{self.name}.jinja"
+
+    @property
+    def decides(self) -> bool:
+        """Whether its replies can carry a preference."""
+        return not isinstance(self.read, TextReader | ItemsReader)
+
+    @property
+    def several(self) -> bool:
+        """Whether it is asked more than once in an order or about an output."""
+        return self.over is not None or self.samples > 1
+
     def sampled(self, sampling: Mapping[str, object]) -> StepFile:
         return self.model_copy(update={"sampling": Sampling.model_validate({**self.sampling.model_dump(), **sampling})})
 
@@ -75,17 +94,15 @@ class StrategyFile(BaseModel):
     labels: Labels = ("Output (a)", "Output (b)")
     steps: tuple[StepFile, ...] = Field(min_length=1)
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The steps that `decided_by` names."""
+        return (self.decided_by,) if isinstance(self.decided_by, str) else self.decided_by or ()
 
-@dataclass(frozen=True)
-class Turn:
-    """One turn of the conversation: a compiled template, or text that never changes."""
-
-    role: str
-    template: Template | str
-
-    def render(self, context: Mapping[str, object]) -> Message:
-        text = self.template if isinstance(self.template, str) else self.template.render(context)
-        return Message(self.role, text)
+    @property
+    def deciding(self) -> tuple[StepFile, ...]:
+        """The steps whose margins decide, as declared; else all that can, of which the last asked counts."""
+        return tuple(step for step in self.steps if (step.name in self.named if self.named else step.decides))
 
 
 @dataclass(frozen=True)
@@ -104,21 +121,13 @@ class Step:
     def per(self) -> Per:
         return self.file.per
 
-    @property
-    def decides(self) -> bool:
-        """Whether its replies can carry a preference."""
-        return self.file.read.kind not in {"text", "items"}
-
     def render(self, context: Mapping[str, object]) -> tuple[Message, ...]:
         """The messages that are sent, from what the step can see.
 
         Raises:
             StrategyError: the template names something that is not there for this pair.
         """
-        try:
-            return tuple(turn.render(context) for turn in self.turns)
-        except TemplateError as error:
-            raise StrategyError(str(error), file=self.path, field=self.name) from error
+        return tuple(turn.render(context) for turn in self.turns)
 
 
 @dataclass(frozen=True)
@@ -158,11 +167,8 @@ class Strategy:
     @cached_property
     def deciding(self) -> tuple[Step, ...]:
         """The steps whose margins decide, as declared; else all that can, of which the last asked counts."""
-        named = self.file.decided_by
-        if named is None:
-            return tuple(step for step in self.steps if step.decides)
-        wanted = (named,) if isinstance(named, str) else named
-        return tuple(step for step in self.steps if step.name in wanted)
+        names = {step.name for step in self.file.deciding}
+        return tuple(step for step in self.steps if step.name in names)
 
 
 @lru_cache(maxsize=256)
@@ -179,223 +185,257 @@ def load_strategy(name: str) -> Strategy:
 
 def strategy_names() -> list[str]:
     """All strategies that can be named, sorted."""
-    return sorted({folder.name for folder in _folders()})
+    return sorted(_folders())
 
 
-def _folders() -> Iterator[Path]:
-    roots = [Path("prompts"), prompts_folder()]
-    for root in roots:
-        yield from sorted(file.parent for file in root.glob("*/strategy.toml"))
+def _folders() -> dict[str, Path]:
+    """Every strategy's folder by its name; of two of the same name the user's own."""
+    files = (file for root in (prompts_folder(), Path("prompts")) for file in sorted(root.glob("*/strategy.toml")))
+    return {file.parent.name: file.parent for file in files if file.is_file()}
 
 
 def _folder(name: str) -> Path:
-    if (Path(name) / "strategy.toml").is_file():
-        return Path(name).resolve()
-    folders = list(_folders())
-    for folder in folders:
-        if folder.name == name:
-            return folder
-    for folder in folders:
-        if name in _aliases(folder):
-            return folder
-    raise StrategyError(f"no strategy is called {name!r}", remedy=suggestion(name, strategy_names()))
+    folders, path = _folders(), Path(name)
+    if name in folders:
+        return folders[name]
+    path = path.parent if path.name == "strategy.toml" else path
+    if (path / "strategy.toml").is_file():
+        return path.resolve()
+    if path.exists() and path.name != name:
+        raise StrategyError("holds no file strategy.toml", file=path, remedy="name the folder of a strategy")
+    called = sorted(own for own, folder in folders.items() if name in _aliases(folder))
+    if len(called) > 1:
+        told = f"several strategies are also called {name!r}: {', '.join(called)}"
+        raise StrategyError(told, remedy="name one, or take the alias out of your own")
+    if not called:
+        raise StrategyError(f"no strategy is called {name!r}", remedy=suggestion(name, folders))
+    return folders[called[0]]
 
 
-def _aliases(folder: Path) -> tuple[str, ...]:
-    found = _toml(folder / "strategy.toml").get("aliases", ())
-    return tuple(found) if isinstance(found, list) else ()
+def _aliases(folder: Path) -> Sequence[object]:
+    found = _Toml.read(folder / "strategy.toml").data.get("aliases", ())
+    return found if isinstance(found, list) else ()
 
 
 def _load(folder: Path) -> Strategy:
-    path = folder / "strategy.toml"
+    toml = _Toml.read(folder / "strategy.toml")
     try:
-        file = StrategyFile.model_validate(_toml(path))
+        file = StrategyFile.model_validate(toml.data)
     except ValidationError as error:
-        raise _bad_key(error, path) from None
-    templates = _Templates(folder)
-    steps = tuple(Step(step, *templates.turns(step.prompt or f"{step.name}.jinja")) for step in file.steps)
-    strategy = Strategy(folder.name, file, steps, {"strategy.toml": path.read_text("utf-8"), **templates.sources})
-    _check_order(strategy, path)
-    _check_readers(strategy, path)
-    for index, step in enumerate(steps):
-        templates.check_names(step, visible(strategy, index))
-    return strategy
+        raise _bad_value(toml, error) from None
+    _check_steps(file, toml)
+    _check_deciding(file, toml)
+    _check_readers(file, toml)
+    templates = Templates([folder, folder.parent, prompts_folder()], file.labels)
+    steps = tuple(_step(file, index, toml, templates) for index in range(len(file.steps)))
+    return Strategy(folder.name, file, steps, {"strategy.toml": toml.text, **templates.sources})
 
 
-def visible(strategy: Strategy, index: int) -> set[str]:
+def _step(file: StrategyFile, index: int, toml: _Toml, templates: Templates) -> Step:
+    step = file.steps[index]
+    path = templates.find(step.template)
+    if path is None:
+        told, key = f"there is no template {step.template!r}", "prompt" if step.prompt else "name"
+        raise toml.mistake(told, "steps", index, key, remedy=suggestion(step.template, templates.names()))
+    return Step(step, path, templates.turns(step.template, path, visible(file, index)))
+
+
+def visible(file: StrategyFile, index: int) -> set[str]:
     """The names that a step's template may use: the pair's, the item's, and those of earlier steps."""
-    step = strategy.steps[index].file
-    names = {"instruction", *(earlier.name for earlier in strategy.steps[:index])}
+    step = file.steps[index]
+    names = {"instruction", *(earlier.name for earlier in file.steps[:index])}
     names |= {"output"} if step.per == "output" else {"first", "second", "first_label", "second_label"}
     if step.over is not None:
         names |= {"item", "said"} if step.in_turn else {"item"}
     return names
 
 
-class _Templates:
-    """The templates of one strategy folder: read, split into turns, compiled, checked."""
+# -- strategy.toml ----------------------------------------------------------------------------------------------------
 
-    def __init__(self, folder: Path) -> None:
-        self.roots = [folder, folder.parent, prompts_folder()]
-        self.sources: dict[str, str] = {}
-        self.jinja = SandboxedEnvironment(
-            loader=FileSystemLoader(self.roots),
-            undefined=StrictUndefined,
-            autoescape=False,  # prompts are plain text; pages escape what they show
-        )
 
-    def turns(self, name: str) -> tuple[Path, tuple[Turn, ...]]:
-        path, source = self._read(name)
-        marks = list(_TURN.finditer(source))
-        if not marks or source[: marks[0].start()].strip():
-            raise StrategyError("a template begins with a turn", file=path, line=1, remedy="write == user == above it")
-        ends = [mark.start() for mark in marks[1:]] + [len(source)]
-        return path, tuple(
-            Turn(mark[1], self._compile(source, mark.end(), end, path)) for mark, end in zip(marks, ends, strict=True)
-        )
+@dataclass(frozen=True)
+class _Toml:
+    """A `strategy.toml` as it was read, and where its keys are."""
 
-    def _compile(self, source: str, start: int, end: int, path: Path) -> Template | str:
-        """Compile one turn, includes put in place at load: rendering is then one call, or none for constant text."""
-        text = source[start:end]
-        above = source[:start].count("\n") + len(text) - len(text.lstrip("\n"))
-        tree = self._inlined(self._parse(text.strip("\n"), path, above))
-        template = Template.from_code(self.jinja, self.jinja.compile(tree), self.jinja.globals)
-        return template if tree.find(nodes.Name) or tree.find(nodes.Include) else template.render()
+    path: Path
+    text: str
+    data: dict[str, Any]
 
-    def _parse(self, source: str, path: Path, above: int = 0) -> nodes.Template:
+    @classmethod
+    def read(cls, path: Path) -> _Toml:
+        text = text_of(path)
         try:
-            return self.jinja.parse(source)
-        except TemplateSyntaxError as error:
-            raise StrategyError(error.message or "template error", file=path, line=above + error.lineno) from None
+            return cls(path, text, tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            at = re.search(r"at line (\d+)", str(error))
+            line = int(at[1]) if at else text.count("\n") + 1
+            raise StrategyError(f"not TOML: {error}", file=path, line=line) from None
 
-    def _inlined(self, tree: nodes.Template) -> nodes.Template:
-        for parent in [tree, *tree.find_all(nodes.Node)]:
-            for key, value in parent.iter_fields():
-                if isinstance(value, list):
-                    setattr(parent, key, [self._in_place(node) for node in value])
-        return tree
+    def mistake(self, told: str, *at: str | int, remedy: str | None = None) -> StrategyError:
+        """An error at a key, given as pydantic does: `"steps", 1, "read", "pattern"`."""
+        return StrategyError(told, file=self.path, line=self.line(at), field=self.field(at), remedy=remedy)
 
-    def _in_place(self, node: object) -> object:
-        if not (isinstance(node, nodes.Include) and isinstance(node.template, nodes.Const)):
-            return node
-        path, source = self._read(node.template.value)
-        if _TURN.search(source):
-            raise StrategyError("an included template cannot open a turn", file=path)
-        return nodes.Scope(self._inlined(self._parse(source, path)).body, lineno=node.lineno)
+    def field(self, at: Sequence[str | int]) -> str | None:
+        """A key's name in full, steps by their own names: `verdict.read.pattern`."""
+        match at:
+            case ["steps", int(index), *rest]:
+                step = self.data["steps"][index]
+                name = step.get("name") if isinstance(step, dict) else None
+                return ".".join(map(str, [name or f"steps.{index}", *rest]))
+        return ".".join(map(str, at)) or None
 
-    def _read(self, name: str) -> tuple[Path, str]:
-        for root in self.roots:
-            path = root / name
-            if path.is_file():
-                self.sources[name] = path.read_text("utf-8")
-                return path, self.sources[name]
-        raise StrategyError(f"there is no template {name!r}", file=self.roots[0])
-
-    def check_names(self, step: Step, known: set[str]) -> None:
-        """Find every name that the template and all it includes use, and what is not visible to the step."""
-        waiting = [step.file.prompt or f"{step.name}.jinja"]
-        seen = set(waiting)
-        while waiting:
-            path, source = self._read(waiting.pop())
-            tree = self._parse(source, path)
-            for name in sorted(meta.find_undeclared_variables(tree) - known):
-                line = next((n.lineno for n in tree.find_all(nodes.Name) if n.name == name), None)
-                told = f"step {step.name!r} cannot see {name!r}"
-                raise StrategyError(told, file=path, line=line, remedy=suggestion(name, known))
-            included = {name for name in meta.find_referenced_templates(tree) if name} - seen
-            seen |= included
-            waiting += included
+    def line(self, at: Sequence[str | int]) -> int:
+        """The line of a key: looked for in its own `[[steps]]` table, below each key that holds it."""
+        lines = self.text.split("\n")
+        heads = [number for number, line in enumerate(lines) if re.match(r"\s*\[\[\s*steps\s*\]\]", line)]
+        found, end = 0, [*heads, len(lines)][0]
+        match at:
+            case ["steps", int(index), *rest] if index < len(heads):
+                found, end, at = heads[index], [*heads, len(lines)][index + 1], rest
+            case ["steps", *_]:  # written as an array of inline tables
+                end = len(lines)
+        for key in (each for each in at if isinstance(each, str)):
+            wanted = re.compile(rf"""(?:^|[\[{{,.])\s*["']?{re.escape(key)}["']?\s*[=.\]]""")
+            found = next((number for number in range(found, end) if wanted.search(lines[number])), found)
+        return found + 1
 
 
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except UnicodeDecodeError as error:
-        raise StrategyError(f"not UTF-8 at byte {error.start}", file=path) from None
-    except tomllib.TOMLDecodeError as error:
-        raise StrategyError(f"not TOML: {error}", file=path) from None
-
-
-def _bad_key(error: ValidationError, path: Path) -> StrategyError:
+def _bad_value(toml: _Toml, error: ValidationError) -> StrategyError:
     first = error.errors()[0]
-    where = [str(part) for part in first["loc"] if part not in _KINDS]
-    field, remedy = ".".join(where), None
-    if first["type"] == "extra_forbidden":
-        owner = StepFile if "steps" in where[:-1] and len(where) == 3 else StrategyFile
-        remedy = suggestion(where[-1], owner.model_fields) if len(where) in {1, 3} else None
-        return StrategyError("unknown key", file=path, line=_line(path, where[-1]), field=field, remedy=remedy)
-    return StrategyError(first["msg"], file=path, line=_line(path, where[-1]) if where else None, field=field)
+    at, value = _keys(first["loc"]), first["input"]
+    match first["type"]:
+        case "extra_forbidden":
+            return toml.mistake("unknown key", *at, remedy=suggestion(str(at[-1]), _known(toml, at)))
+        case "missing":
+            return toml.mistake("is missing", *at, remedy=f"add {at[-1]} = …")
+        case "union_tag_invalid":
+            kind = str(value["kind"])
+            return toml.mistake(f"no reader is called {kind!r}", *at, "kind", remedy=suggestion(kind, _READERS))
+        case "union_tag_not_found":
+            return toml.mistake("names no kind", *at, remedy=suggestion("", _READERS))
+    return toml.mistake(first["msg"].removeprefix("Value error, "), *at, remedy=f"not {reprlib.repr(value)}")
 
 
-_KINDS = {"text", "items", "choice", "scale", "score", "logprob", "reward"}
+_READERS: dict[str, type[BaseModel]] = {
+    get_args(reader.model_fields["kind"].annotation)[0]: reader for reader in get_args(get_args(Reader)[0])
+}
 
 
-def _line(path: Path, key: str) -> int | None:
-    lines = path.read_text("utf-8").splitlines()
-    return next((number for number, line in enumerate(lines, 1) if re.search(rf"\b{re.escape(key)}\b\s*=", line)), None)
+def _keys(loc: Sequence[str | int]) -> Sequence[str | int]:
+    """Where a value stands, without what pydantic adds: the reader's kind, the branch of a union."""
+    match loc:
+        case ["steps", int(index), "read", _, *rest]:
+            return ["steps", index, "read", *rest]
+        case ["steps", int(index), "over", *_]:
+            return ["steps", index, "over"]
+        case ["decided_by", *_]:
+            return ["decided_by"]
+    return loc
 
 
-def _check_order(strategy: Strategy, path: Path) -> None:
-    """Steps may only refer to what was asked before them, and something must decide."""
-    names: list[str] = []
-    for step in strategy.steps:
-        if step.name in names:
-            raise StrategyError(f"two steps are called {step.name!r}", file=path)
-        for key in ("over", "if_orders_disagree_on"):
-            named = getattr(step.file, key)
-            if isinstance(named, str) and named not in names:
-                raise StrategyError(f"no earlier step is called {named!r}", file=path, line=_line(path, key), field=key)
-        names.append(step.name)
-    _check_deciding(strategy, path)
+def _known(toml: _Toml, at: Sequence[str | int]) -> Iterable[str]:
+    """The keys that may stand where an unknown one does."""
+    match at:
+        case ["steps", int(index), "read", _]:
+            return _READERS[toml.data["steps"][index]["read"]["kind"]].model_fields
+        case ["steps", int(), "sampling", _]:
+            return Sampling.model_fields
+        case ["steps", int(), _]:
+            return StepFile.model_fields
+    return StrategyFile.model_fields
 
 
-def _check_deciding(strategy: Strategy, path: Path) -> None:
-    named = strategy.file.decided_by
-    wanted: Iterable[str] = () if named is None else (named,) if isinstance(named, str) else named
-    known = [step.name for step in strategy.steps if step.decides]
-    for name in wanted:
-        if name not in known:
-            raise StrategyError(
-                f"{name!r} is no step with a preference",
-                file=path,
-                line=_line(path, "decided_by"),
-                field="decided_by",
-                remedy=suggestion(name, known),
-            )
+_RESERVED = {"instruction", "first", "second", "first_label", "second_label", "output", "item", "said", "loop"}
+
+
+def _check_steps(file: StrategyFile, toml: _Toml) -> None:
+    """Every step has a name of its own and refers only to what is asked before it."""
+    for index, step in enumerate(file.steps):
+        earlier = {each.name: each for each in file.steps[:index]}
+        if step.name in earlier:
+            raise toml.mistake(f"two steps are called {step.name!r}", "steps", index, "name", remedy="rename one")
+        if step.name in _RESERVED:
+            told = f"in a template {step.name!r} means something else"
+            raise toml.mistake(told, "steps", index, "name", remedy="rename the step")
+        if step.in_turn and step.over is None:
+            raise toml.mistake("nobody to take turns", "steps", index, "in_turn", remedy="name a cast with over")
+        lists, verdicts = _lists(earlier.values(), step), _verdicts(earlier.values())
+        if isinstance(step.over, str) and step.over not in lists:
+            told, remedy = f"no earlier step {step.over!r} lists items for it", suggestion(step.over, lists)
+            raise toml.mistake(told, "steps", index, "over", remedy=remedy)
+        if (named := step.if_orders_disagree_on) is not None and named not in verdicts:
+            told, remedy = f"no earlier step {named!r} has a verdict per order", suggestion(named, verdicts)
+            raise toml.mistake(told, "steps", index, "if_orders_disagree_on", remedy=remedy)
+
+
+def _lists(earlier: Iterable[StepFile], step: StepFile) -> list[str]:
+    """The steps whose items `step` can go through: one list for all, or one for each place where it is asked itself."""
+    return [
+        each.name
+        for each in earlier
+        if isinstance(each.read, ItemsReader) and not each.several and each.per in {"pair", step.per}
+    ]
+
+
+def _verdicts(earlier: Iterable[StepFile]) -> list[str]:
+    return [each.name for each in earlier if each.per == "order" and each.decides]
+
+
+def _check_deciding(file: StrategyFile, toml: _Toml) -> None:
+    known = [step.name for step in file.steps if step.decides]
     if not known:
-        raise StrategyError("no step states a preference", file=path, remedy="read one as choice, scale or score")
-    for step in strategy.deciding:
-        if step.per == "pair":
+        raise toml.mistake("no step states a preference", "steps", 0, remedy="read one as choice, scale or score")
+    for name in file.named:
+        if name not in known:
+            told = f"{name!r} is no step with a preference"
+            raise toml.mistake(told, "decided_by", remedy=suggestion(name, known))
+    for index, step in enumerate(file.steps):
+        if step in file.deciding and step.per == "pair":
             told = f"step {step.name!r} decides, so it cannot be asked per pair"
-            raise StrategyError(told, file=path, remedy='use per = "order" or per = "output"')
-    if strategy.file.orders == "free" and any(step.per == "order" for step in strategy.deciding):
-        raise StrategyError('orders = "free" cannot be decided per order', file=path, field="orders")
+            raise toml.mistake(told, "steps", index, "per", remedy='use per = "order" or per = "output"')
+    ordered = any(step.per == "order" for step in file.deciding)
+    if file.orders == "free" and ordered:
+        raise toml.mistake('orders = "free" cannot be decided per order', "orders", remedy="name others in decided_by")
+    if file.orders != "free" and not ordered:
+        told = "decided per output, so the order plays no part"
+        raise toml.mistake(told, "orders", remedy='write orders = "free"')
 
 
-def _check_readers(strategy: Strategy, path: Path) -> None:
-    """Each reader reads its own example reply back; a score per order must name both outputs."""
-    for step in strategy.steps:
-        reader, labels = step.file.read, strategy.file.labels
-        if isinstance(reader, ScoreReader) and reader.both != (step.per == "order"):
-            told = "a score per order names both outputs" if step.per == "order" else "this step scores one output"
-            remedy = "put {label} into the pattern" if step.per == "order" else "take {label} out of the pattern"
-            raise StrategyError(told, file=path, line=_line(path, "read"), field=f"{step.name}.read", remedy=remedy)
-        if not isinstance(reader, (ChoiceReader, ScaleReader, ScoreReader)):
-            continue
-        for value in (1.0, -1.0):
-            response = reader.express(value, labels)
-            reading = reader.read(response, labels)
-            got = (
-                reading.margin
-                if reading.margin is not None or reading.value is None
-                else _signed(reading.value, reader)
-            )
-            if got is None or got * value <= 0:
-                told = f"the pattern does not read the example reply {response.text!r}"
-                raise StrategyError(told, file=path, line=_line(path, "read"), field=f"{step.name}.read")
+def _check_readers(file: StrategyFile, toml: _Toml) -> None:
+    """Each reader fits what its step asks about, and reads its own example reply back."""
+    for index, step in enumerate(file.steps):
+        at = ("steps", index, "read")
+        told, remedy = _unfit(step)
+        if told:
+            raise toml.mistake(told, *at, remedy=remedy)
+        if not _proved(step, file.labels):
+            example = step.read.express(1.0, file.labels).text
+            told = f"the pattern does not read the example reply {example!r}"
+            raise toml.mistake(told, *at, remedy="let pattern and reply fit each other")
 
 
-def _signed(value: object, reader: Reader) -> float | None:
-    if isinstance(reader, ScoreReader) and isinstance(value, float):
-        return value - (reader.min + reader.max) / 2
-    return None
+def _unfit(step: StepFile) -> tuple[str | None, str | None]:
+    """What a reader cannot be asked, and the remedy: one for two outputs about one, and the other way round."""
+    reader, one = step.read, step.per == "output"
+    if isinstance(reader, RewardReader) and not one:
+        return "a reward is of one output", 'use per = "output"'
+    if isinstance(reader, ScoreReader) and reader.both and one:
+        return "this step scores one output", "take {label} out of the pattern"
+    if isinstance(reader, ScoreReader) and not reader.both and not one:
+        return f"a score per {step.per} names both outputs", "put {label} into the pattern"
+    if isinstance(reader, ChoiceReader | LogprobReader) and one and reader.labels is None:
+        return "labels name two outputs, and this step shows one", 'add labels such as ["yes", "no"]'
+    return None, None
+
+
+def _proved(step: StepFile, labels: Labels) -> bool:
+    """Whether what a reader says for the first, and against it, and of a tie, is read back as such."""
+    reader = step.read
+    high, low, even = (reader.read(reader.express(value, labels), labels) for value in (1.0, -1.0, 0.0))
+    if not step.decides:
+        return high.cause is None
+    if isinstance(reader, ChoiceReader) and reader.tie is not None and even.margin != 0:
+        return False
+    if step.per == "output":
+        return isinstance(high.value, float) and isinstance(low.value, float) and high.value > low.value
+    return high.margin is not None and low.margin is not None and high.margin > 0 > low.margin

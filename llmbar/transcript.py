@@ -12,6 +12,7 @@ from functools import lru_cache
 from math import fsum
 from typing import TYPE_CHECKING, Literal
 
+from llmbar.reading import as_word, without_reasoning
 from llmbar.records import Cause, FailureKind, Order, Reply, Verdict
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A reply as a template sees it: the text, in the labels of the order at hand, and whom it prefers."""
+    """A reply as a template sees it: what it says behind any reasoning, in the labels of the order at hand."""
 
     text: str
     prefers: Literal["first", "second", "tie"] | None
@@ -83,18 +84,26 @@ class Transcript:
         return transcript
 
     def add(self, step: Step, reply: Reply) -> None:
-        reading = step.file.read.read(reply, self.strategy.file.labels)
-        self.steps.setdefault(step.name, []).append(Said(reply, reading))
+        self.steps.setdefault(step.name, []).append(self._heard(step, reply))
+
+    def _heard(self, step: Step, reply: Reply) -> Said:
+        return Said(reply, step.file.read.read(reply, self.strategy.file.labels))
 
     def replies(self) -> tuple[Reply, ...]:
         return tuple(said.reply for said in self._all())
 
     # -- what may be asked, and what counts ---------------------------------------------------------------------------
 
+    @property
+    def failed(self) -> bool:
+        """Whether a reply never arrived: then no further step is asked."""
+        return any(said.reply.failure for said in self._all())
+
     def failure(self, order: Order) -> FailureKind | None:
-        """Why this order has no verdict: a reply that it rests on never arrived."""
-        failures = (said.reply.failure for said in self._all() if said.counts_in(order))
-        return next((failure.kind for failure in failures if failure), None)
+        """Why this order has no verdict: a reply that it rests on never arrived, or the asking ended with another."""
+        last = self.strategy.steps[-1].name
+        resting = (said.reply for said in self._all() if said.counts_in(order) or said.reply.step != last)
+        return next((reply.failure.kind for reply in resting if reply.failure), None)
 
     def applies(self, step: Step) -> bool:
         """Whether the step's condition holds: the two orders of an earlier step name different outputs."""
@@ -140,20 +149,33 @@ class Transcript:
                 return
             yield earlier.name, self._view(earlier, order or Order.ORIGINAL, output)
 
+    def items(self, name: str, order: Order | None, output: int | None) -> tuple[str, ...]:
+        """What the step of that name listed, for the order or output at hand; nothing where it could not be read."""
+        for said in self.steps.get(name, ()):
+            listed = said.reading.value
+            if said.reply.order in {None, order} and said.reply.output in {None, output} and isinstance(listed, tuple):
+                return tuple(item for item in listed if isinstance(item, str))
+        return ()
+
+    def spoken(self, step: Step, replies: Iterable[Reply], order: Order | None) -> list[Spoken]:
+        """Replies that are not in the transcript yet, as a template sees them in `order`."""
+        labels = self.strategy.file.labels
+        return [spoken(self._heard(step, reply), order or Order.ORIGINAL, labels) for reply in replies]
+
     def _view(self, step: Step, order: Order, output: int | None) -> object:
         told = self.steps.get(step.name, [])
         if step.per == "order":
-            here = self._spoken(step, (said for said in told if said.reply.order is order), order)
-            there = self._spoken(step, (said for said in told if said.reply.order is order.other), order)
-            prefer = {spoken.prefers: spoken for spoken in [*there[::-1], *here[::-1]] if isinstance(spoken, Spoken)}
-            return BothOrders(only(step, here), only(step, there), prefer.get("first"), prefer.get("second"))
+            here = self._seen(step, (said for said in told if said.reply.order is order), order)
+            there = self._seen(step, (said for said in told if said.reply.order is order.other), order)
+            both = [each for each in [*here, *there] if isinstance(each, Spoken)]
+            return BothOrders(only(step, here), only(step, there), advocate(both, "first"), advocate(both, "second"))
         if step.per == "output" and output is None:
             sides = (1, 2) if order is Order.ORIGINAL else (2, 1)
             first, second = (self._view(step, order, side) for side in sides)
             return BothOutputs(first, second)
-        return only(step, self._spoken(step, (said for said in told if said.reply.output in (None, output)), order))
+        return only(step, self._seen(step, (said for said in told if said.reply.output in {None, output}), order))
 
-    def _spoken(self, step: Step, told: Iterable[Said], order: Order) -> list[object]:
+    def _seen(self, step: Step, told: Iterable[Said], order: Order) -> list[object]:
         """Replies as seen in `order`; those read as items are their items."""
         if step.file.read.kind == "items":
             return [said.reading.value or () for said in told]
@@ -162,8 +184,12 @@ class Transcript:
 
 def only(step: Step, seen: list[object]) -> object:
     """A single reply stands for itself; items and samples make a list."""
-    several = step.file.over is not None or step.file.samples > 1
-    return seen if several else next(iter(seen), None)
+    return seen if step.file.several else next(iter(seen), None)
+
+
+def advocate(told: Iterable[Spoken], side: Literal["first", "second"]) -> Spoken | None:
+    """The first of these replies that prefers the output shown there."""
+    return next((each for each in told if each.prefers == side), None)
 
 
 def score_differences(told: Iterable[Said]) -> Iterator[float]:
@@ -180,11 +206,14 @@ def score_differences(told: Iterable[Said]) -> Iterator[float]:
 
 
 def spoken(said: Said, order: Order, labels: Labels) -> Spoken:
-    """What was said, its labels exchanged where it was said in the other order."""
+    """What was said, its labels exchanged where it was said in the other order; about one output it prefers none."""
     reply, margin = said.reply, said.reading.margin
     crossed = reply.order is order.other
-    text = exchange(reply.text, labels) if crossed else reply.text
-    return Spoken(text.strip(), None if margin is None else prefers(-margin if crossed else margin), reply.item)
+    text, _ = without_reasoning(reply)
+    text = exchange(text, labels) if crossed else text
+    if margin is None or reply.output is not None:
+        return Spoken(text, None, reply.item)
+    return Spoken(text, prefers(-margin if crossed else margin), reply.item)
 
 
 def prefers(margin: float) -> Literal["first", "second", "tie"]:
@@ -204,4 +233,4 @@ def exchange(text: str, labels: Labels) -> str:
 @lru_cache(maxsize=64)
 def _either(labels: Labels) -> re.Pattern[str]:
     longest_first = sorted(labels, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first)))
+    return re.compile("|".join(map(as_word, longest_first)))

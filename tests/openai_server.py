@@ -6,7 +6,8 @@ free port, in the test's own event loop or in a thread:
     async with serving(lambda body: "Output (a)") as server: ... server.base_url ...
     with serving_in_thread(lambda body: Reply("Output (a)", delay=0.05)) as server: ...
 
-Run as a program it answers every request alike and prints its base address, for load from another process.
+Run as a program it answers every request alike, but for a share that it refuses, and prints its base address, for load
+from another process.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -41,6 +43,8 @@ class Reply:
     """Seconds before the reply."""
     cut: bool = False
     """Close the connection instead of replying."""
+    cut_after: int | None = None
+    """Close it after so many bytes of the body, of which all were promised."""
 
     def encoded(self, model: str) -> bytes:
         if self.raw is not None:
@@ -111,7 +115,18 @@ class OpenAIServer:
         if reply.cut and request.transport is not None:
             request.transport.close()
         headers = {"Content-Type": "application/json", **reply.headers}
+        if reply.cut_after is not None and request.transport is not None:
+            return await self._cut_short(request, reply, headers)
         return web.Response(body=reply.encoded(body.get("model", "")), status=reply.status, headers=headers)
+
+    async def _cut_short(self, request: web.Request, reply: Reply, headers: dict[str, str]) -> web.StreamResponse:
+        whole = reply.encoded("")
+        response = web.StreamResponse(status=reply.status, headers={**headers, "Content-Length": str(len(whole))})
+        await response.prepare(request)
+        await response.write(whole[: reply.cut_after])
+        if request.transport is not None:
+            request.transport.close()
+        return response
 
 
 @asynccontextmanager
@@ -159,8 +174,17 @@ async def _main() -> None:
     parser = argparse.ArgumentParser(description="Answer every chat completion alike.")
     parser.add_argument("--delay", type=float, default=0.05, help="seconds before each reply")
     parser.add_argument("--text", default="Output (a)", help="what every reply says")
+    parser.add_argument("--refuse", type=float, default=0.0, help="the share of requests, at random, that is refused")
+    parser.add_argument("--status", type=int, default=429, help="with this status")
     arguments = parser.parse_args()
-    async with serving(lambda _: Reply(arguments.text, delay=arguments.delay), keep=False) as server:
+    draw = random.Random(1)
+
+    def answer(_: dict[str, Any]) -> Reply:
+        if draw.random() < arguments.refuse:
+            return error(arguments.status, "refused at random")
+        return Reply(arguments.text, delay=arguments.delay)
+
+    async with serving(answer, keep=False) as server:
         print(server.base_url, flush=True)  # noqa: T201 - the caller reads it
         await asyncio.Event().wait()
 

@@ -4,6 +4,8 @@ import asyncio
 import json
 import traceback
 from dataclasses import replace
+from math import log
+from socket import socket
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +18,7 @@ from llmbar.judges import JudgeOptions, open_judge, wire
 from llmbar.judges.endpoint import _proxy, extra_body, identity
 from llmbar.judges.presets import QUOTED, find_target
 from llmbar.judges.retrying import Attempt
-from llmbar.reading import ChoiceReader
+from llmbar.reading import ChoiceReader, LogprobReader
 from llmbar.records import Cause, Constraint, FailureKind, Message, Request, Sampling, Usage
 from llmbar.store import Store
 
@@ -209,7 +211,7 @@ def test_a_choice_cut_off_before_it_was_made_is_a_truncated_reply():
     [
         ("openai/gpt-4o", Constraint("choice", ("a", "b"))),
         ("ollama/m", Constraint("choice", ("a", "b"))),
-        ("vllm/m", Constraint("logprobs", ("a", "b"))),
+        ("anthropic/m", Constraint("logprobs", ("a", "b"))),
     ],
 )
 def test_a_constraint_that_cannot_be_held_is_not_faked(name, constraint):
@@ -252,8 +254,7 @@ TOO_LONG = "This model's maximum context length is 8192 tokens. However, your me
         (error(400, "You passed 1015 input tokens", param="input_tokens", code=400), FailureKind.CONTEXT_LENGTH),
         (error(400, "prompt is too long: 210000 tokens > 200000 maximum"), FailureKind.CONTEXT_LENGTH),
         (Reply(raw=b"Payload Too Large", status=413), FailureKind.CONTEXT_LENGTH),
-        (error(400, "System role not supported"), FailureKind.BAD_REQUEST),
-        (error(400, "Unsupported value: 'temperature'", param="temperature"), FailureKind.BAD_REQUEST),
+        (error(400, "Invalid value for 'temperature': 3", param="temperature"), FailureKind.BAD_REQUEST),
         (Reply(payload={"detail": [{"loc": ["body"], "msg": "field required"}]}, status=422), FailureKind.BAD_REQUEST),
     ],
 )
@@ -341,6 +342,117 @@ def test_whatever_a_server_says_is_classified(status, raw, headers):
     assert attempt.retry_after is None or attempt.retry_after >= 0
 
 
+def test_a_refusal_is_said_to_be_one():
+    response, _ = ask(lambda _: Reply(None, message={"refusal": "That is not for me to say."}))
+    assert response.failure is None
+    assert (response.text, response.finish_reason) == ("That is not for me to say.", "refusal")
+
+
+def test_content_in_pieces_with_thoughts_among_them():
+    pieces = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "Hm. "}, {"type": "text", "text": "Ah."}]},
+        {"type": "text", "text": "Output "},
+        {"type": "text", "text": "(a)"},
+    ]
+    response, _ = ask(lambda _: Reply(message={"content": pieces}))
+    assert (response.text, response.reasoning) == ("Output (a)", "Hm. Ah.")
+
+
+@pytest.mark.parametrize(
+    ("told", "completion", "reasoning"),
+    [
+        ({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}, 5, 0),
+        ({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 45}, 35, 30),
+        ({"prompt_tokens": 10, "completion_tokens": 35, "completion_tokens_details": {"reasoning_tokens": 30}}, 35, 30),
+        ({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": None}, 5, 0),
+    ],
+)
+def test_reasoning_is_counted_also_where_only_the_total_holds_it(told, completion, reasoning):
+    payload = {"choices": [{"message": {"content": "a"}}], "usage": told}
+    response, _ = ask(lambda _: Reply(payload=payload))
+    assert response.usage == Usage(prompt_tokens=10, completion_tokens=completion, reasoning_tokens=reasoning)
+
+
+def test_reasoning_that_was_cut_off_is_kept_and_the_reply_is_truncated():
+    cut = Reply(None, "length", message={"reasoning_content": "First, let me"})
+    response, _ = ask(lambda _: cut)
+    assert (response.text, response.reasoning, response.finish_reason) == ("", "First, let me", "length")
+    assert ChoiceReader(kind="choice").read(response, ("a", "b")).cause is Cause.TRUNCATED
+
+
+# Log-probabilities of labels
+
+WEIGHED = Request(MESSAGES, constraint=Constraint("logprobs", ("Output (a)", "Output (b)")))
+
+
+def told(*tokens):
+    """A reply with log-probabilities as OpenAI tells them: for each token, the likeliest in its place."""
+    content = [
+        {
+            "token": next(iter(likeliest)),
+            "logprob": log(next(iter(likeliest.values()))),
+            "bytes": None,
+            "top_logprobs": [
+                {"token": token, "logprob": log(value), "bytes": None} for token, value in likeliest.items()
+            ],
+        }
+        for likeliest in tokens
+    ]
+    message = {"role": "assistant", "content": "".join(next(iter(likeliest)) for likeliest in tokens)}
+    return Reply(payload={"choices": [{"message": message, "logprobs": {"content": content}, "finish_reason": "stop"}]})
+
+
+def test_labels_are_weighed_by_the_likeliest_tokens():
+    reply = told({"Output": 0.9, "The": 0.1}, {" (": 1.0}, {"b": 0.75, "a": 0.25}, {")": 1.0})
+    response, server = ask(lambda _: reply, WEIGHED)
+    assert response.label_logprobs == {
+        "Output (a)": pytest.approx(log(0.9 * 0.25)),
+        "Output (b)": pytest.approx(log(0.9 * 0.75)),
+    }
+    body = server.asked[0].body
+    assert (body["logprobs"], body["top_logprobs"], body["max_tokens"]) == (True, 20, 11)
+    reading = LogprobReader(kind="logprob").read(response, ("Output (a)", "Output (b)"))
+    assert reading.margin == pytest.approx(-log(3))
+
+
+def test_a_reply_that_begins_otherwise_has_no_label_logprobs():
+    response, _ = ask(lambda _: told({"I": 0.6, "Output": 0.4}, {" think": 1.0}), WEIGHED)
+    assert response.failure is None
+    assert response.label_logprobs is None
+    assert LogprobReader(kind="logprob").read(response, ("Output (a)", "Output (b)")).margin is None
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply("Output (a)"),
+        error(403, "You are not allowed to request logprobs from this model."),
+        error(400, "Logprobs is not enabled for models/m"),
+        error(400, "property 'top_logprobs' is unsupported", param="top_logprobs"),
+    ],
+)
+def test_an_endpoint_without_log_probabilities_is_asked_for_them_once(reply):
+    async def ask_often():
+        async with (
+            serving(lambda body: reply if "logprobs" in body else "well") as server,
+            open_judge("openai/m", JudgeOptions(base_urls=(server.base_url,))) as judge,
+        ):
+            weighed = [await judge.answer(replace(WEIGHED, sample=sample)) for sample in range(3)]
+            return weighed, await judge.answer(ASKING), server
+
+    weighed, other, server = asyncio.run(ask_often())
+    assert [response.failure.kind for response in weighed] == [FailureKind.UNSUPPORTED] * 3
+    assert other.text == "well"
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("content", [[{"token": 3}], [{"token": "a", "logprob": "x", "top_logprobs": []}], "text"])
+def test_log_probabilities_that_are_none_are_not_the_protocol(content):
+    payload = {"choices": [{"message": {"content": "a"}, "logprobs": {"content": content}}]}
+    response, _ = ask(lambda _: Reply(payload=payload), WEIGHED)
+    assert response.failure.kind is FailureKind.PROTOCOL
+
+
 # The store
 
 
@@ -390,6 +502,101 @@ def test_who_answers_is_address_model_and_arguments_but_no_secret():
     assert len({named(), named(model="n"), named(extra={"top_k": 1}), named(extra={"top_k": 2})}) == 4
 
 
+# Several addresses, and limits
+
+
+def ask_many(addresses, count, *, name="vllm/m", **options):
+    """Responses to so many different requests at once, and the judge."""
+
+    async def answered():
+        async with open_judge(name, JudgeOptions(base_urls=tuple(addresses), deadline=10, **options)) as judge:
+            requests = (Request(MESSAGES, sample=sample) for sample in range(count))
+            return await asyncio.gather(*map(judge.answer, requests)), judge
+
+    return answered()
+
+
+def test_several_addresses_share_the_work_by_load():
+    async def ask_both():
+        async with (
+            serving(lambda _: Reply("well", delay=0.02)) as fast,
+            serving(lambda _: Reply("well", delay=0.2)) as slow,
+        ):
+            responses, judge = await ask_many([fast.base_url, slow.base_url], 60, concurrency=8)
+            return responses, judge, fast, slow
+
+    responses, judge, fast, slow = asyncio.run(ask_both())
+    assert [response.text for response in responses] == ["well"] * 60
+    assert len(fast.asked) + len(slow.asked) == 60
+    assert len(fast.asked) > 2 * len(slow.asked) > 0
+    assert fast.most_at_once + slow.most_at_once <= 8 + 1  # the peaks need not fall together
+    assert judge.identity == f"{fast.base_url} m"
+    assert judge.tally.limit == 8
+    assert judge.tally.in_flight == 0
+
+
+def test_an_address_that_is_dead_costs_no_request():
+    async def ask_one():
+        async with serving(lambda _: Reply("well", delay=0.01)) as alive:
+            with socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                dead = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
+                return await ask_many([dead, alive.base_url], 40, concurrency=4)
+
+    responses, judge = asyncio.run(ask_one())
+    assert [response.text for response in responses] == ["well"] * 40
+    assert judge.tally.retries <= 4
+
+
+def test_requests_a_minute_are_kept_to():
+    async def ask_fast():
+        async with serving(lambda _: "well") as server:
+            await ask_many([server.base_url], 16, rpm=600)
+            return server
+
+    times = [asked.at for asked in asyncio.run(ask_fast()).asked]
+    assert len(times) == 16
+    assert times[-1] - times[0] >= 0.55  # ten at once, then one every 0.1 s
+    assert times[9] - times[0] < 0.4
+
+
+def test_tokens_a_minute_are_kept_to():
+    usage = {"prompt_tokens": 60, "completion_tokens": 40}
+
+    async def ask_in_turn():
+        async with serving(lambda _: Reply("well", usage=usage)) as server:
+            options = JudgeOptions(base_urls=(server.base_url,), tpm=12_000)  # 200 a second
+            async with open_judge("vllm/m", options) as judge:
+                for sample in range(5):
+                    await judge.answer(Request(MESSAGES, sample=sample))
+            return server
+
+    times = [asked.at for asked in asyncio.run(ask_in_turn()).asked]
+    assert 0.9 <= times[-1] - times[0] <= 2.5  # 400 tokens before the fifth, of which 200 were there
+
+
+def test_the_limit_falls_where_a_server_is_overloaded_and_can_be_seen():
+    at_once = 0
+
+    async def crowded(_):
+        nonlocal at_once
+        at_once += 1
+        try:
+            await asyncio.sleep(0.01)
+            return error(429, "too many") if at_once > 8 else Reply("well")
+        finally:
+            at_once -= 1
+
+    async def ask_all():
+        async with serving(crowded) as server:
+            return await ask_many([server.base_url], 300, concurrency=64)
+
+    responses, judge = asyncio.run(ask_all())
+    assert all(response.text == "well" for response in responses)
+    assert judge.tally.limit < 32
+    assert judge.tally.retries > 0
+
+
 # Opening
 
 
@@ -433,19 +640,14 @@ def test_a_judge_that_cannot_be_reached_is_one_line(name, base_url, environ, sai
 
 
 @pytest.mark.parametrize(
-    ("changed", "flag"),
-    [
-        ({"rpm": 5}, "--rpm"),
-        ({"tpm": 5}, "--tpm"),
-        ({"base_urls": ("http://a/v1", "http://b/v1")}, "several --base-url"),
-    ],
+    ("changed", "flag"), [({"rpm": 0}, "--rpm"), ({"tpm": -1}, "--tpm"), ({"concurrency": 0}, "--concurrency")]
 )
-def test_an_option_that_is_not_supported_yet_is_refused(changed, flag):
+def test_a_limit_below_one_is_refused(changed, flag):
     async def open_it():
         async with open_judge("openai/m", replace(JudgeOptions(), **changed)):
             pass
 
-    with pytest.raises(JudgeError, match=f"{flag}: not supported yet"):
+    with pytest.raises(JudgeError, match=f"{flag}: is less than 1"):
         asyncio.run(open_it())
 
 

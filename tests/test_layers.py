@@ -20,11 +20,11 @@ PACKAGE = Path(llmbar.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
-    {"errors", "records", "files"},
-    {"reading", "pairs"},
-    {"strategy", "judges", "store", "recordings", "prices"},
+    {"errors", "records", "files", "terms"},
+    {"reading", "pairs", "traffic"},
+    {"strategy", "templates", "judges", "store", "recordings", "prices"},
     {"transcript", "engine", "stats"},
-    {"runs", "reproduction", "standings", "tables", "paper", "plots", "site"},
+    {"runs", "reproduction", "standings", "comparisons", "tables", "paper", "plots", "site"},
     {"scale"},
     {"cli", "__main__", "llmbar"},  # llmbar: the package itself, whose names come from everywhere below
 ]
@@ -42,6 +42,7 @@ PUBLIC = [
     "Verdict",
     "arun",
     "bias_regression",
+    "compare",
     "leaderboard",
     "load_pairs",
     "load_strategy",

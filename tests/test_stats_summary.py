@@ -105,9 +105,12 @@ def test_kappa_is_scikit_learn_s(table):
     assert only(summarize(table, resamples=0))["kappa"] == pytest.approx(expected, nan_ok=True)
 
 
-def test_a_perfect_judge_is_certain():
+def test_a_perfect_judge_is_not_proven_to_be_perfect():
+    """Nothing varies, so the interval is Wilson's of 40 in 40: from n/(n + z²) to 1."""
     row = only(summarize(frame([1, 2] * 20, ["1", "2"] * 20, ["1", "2"] * 20), resamples=500))
-    assert (row["accuracy"], row["accuracy_low"], row["accuracy_high"], row["kappa"]) == (1, 1, 1, 1)
+    assert (row["accuracy"], row["accuracy_high"], row["kappa"]) == (1, 1, 1)
+    assert row["accuracy_low"] == row["agreement_low"] == pytest.approx(40 / (40 + 1.959964**2))
+    assert (row["accuracy_interval"], row["agreement_interval"]) == ("wilson", "wilson")
     assert (row["agreement"], row["conflicts"], row["preference_fairness"]) == (1, 0, 0)
     assert np.isnan(row["primacy"])
     assert np.isnan(row["primacy_p"])
@@ -192,7 +195,10 @@ def test_macro_rows_average_subsets_and_pool_conflicts():
     assert (average["accuracy"], average["n"], average["agreement"]) == (0.5, 8, pytest.approx(2 / 3))
     assert (average["primacy"], average["primacy_p"]) == (1, 0.5)
     assert average["longer_rate"] == 0, "only z has outputs of unequal length"
-    assert (average["accuracy_low"], average["accuracy_high"]) == (0.5, 0.5), "no subset varies"
+    unseen = [1.959964**2 / (n + 1.959964**2) / 3 for n in (4, 2, 2)]
+    assert average["accuracy_low"] == pytest.approx(0.5 - np.hypot(unseen[0], unseen[1] / 2)), "no subset varies"
+    assert average["accuracy_high"] == pytest.approx(0.5 + np.hypot(unseen[1] / 2, unseen[2]))
+    assert average["accuracy_interval"] == "wilson"
 
 
 def test_one_subset_needs_no_macro_row():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import signal
 import sqlite3
@@ -10,7 +11,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from llmbar.cli import store as commands
 from llmbar.errors import StoreError
 from llmbar.judges.stored import Stored
 from llmbar.records import Constraint, Failure, FailureKind, Message, Request, Response, Sampling, Usage
@@ -309,3 +313,145 @@ def test_where_the_asking_call_is_cancelled_or_raises_the_next_in_line_asks():
         assert first.cancelled()
 
     asyncio.run(ask())
+
+
+# Looking into a store, copying, merging, pruning
+
+
+def put_response(path: Path, request: Request, response: Response, judge: str = JUDGE) -> None:
+    async def put() -> None:
+        with Store.open(path) as store:
+            await store.put(judge, request, response)
+
+    asyncio.run(put())
+
+
+def test_what_is_held_is_counted_judge_by_judge(tmp_path):
+    path = tmp_path / "s.sqlite"
+    for number in range(3):
+        usage = Usage(prompt_tokens=10 + number, completion_tokens=number)
+        put_response(path, asking(str(number)), Response(text="a", model=f"m-{number % 2}", usage=usage))
+    put_response(path, asking("0"), Response(text="b"), judge="other")
+    with Store.existing(path) as store:
+        first, second = store.held()
+    assert (first.judge, first.responses, first.prompt_tokens, first.completion_tokens) == (JUDGE, 3, 33, 3)
+    assert set(first.models.split(",")) == {"m-0", "m-1"}
+    assert first.first <= first.last
+    assert (second.judge, second.responses, second.models, second.prompt_tokens) == ("other", 1, "", 0)
+
+
+def test_every_row_can_be_had(tmp_path):
+    path = tmp_path / "s.sqlite"
+    put_all(path, ["a"])
+    put_all(path, ["b"], judge="other")
+    with Store.existing(path) as store:
+        both, one = list(store.rows()), list(store.rows("othe"))
+    assert [row["response"] for row in both] == [{"text": "re a"}, {"text": "re b"}]
+    assert both[0]["request"]["messages"] == [{"role": "user", "content": "a"}]
+    assert both[0]["key"] == asking("a").key
+    assert one == both[1:]
+
+
+def test_a_store_that_is_not_there_is_not_made(tmp_path):
+    with pytest.raises(StoreError, match="there is no such store"), Store.existing(tmp_path / "s.sqlite"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_is_whole_while_somebody_writes(tmp_path):
+    async def write_and_copy() -> None:
+        with Store.open(tmp_path / "s.sqlite") as store, Store.existing(tmp_path / "s.sqlite") as seen:
+            puts = [asyncio.ensure_future(store.put(JUDGE, asking(str(n)), Response(text="a"))) for n in range(500)]
+            await asyncio.sleep(0.02)
+            await asyncio.to_thread(seen.copy, tmp_path / "copy.sqlite")
+            await asyncio.gather(*puts)
+
+    asyncio.run(write_and_copy())
+    with Store.existing(tmp_path / "copy.sqlite") as copy:
+        assert all(row["response"] == {"text": "a"} for row in copy.rows())
+    assert rows(tmp_path / "copy.sqlite", "pragma integrity_check") == [("ok",)]
+    with Store.existing(tmp_path / "s.sqlite") as store, pytest.raises(StoreError, match="is there already"):
+        store.copy(tmp_path / "copy.sqlite")
+
+
+def test_merging_keeps_what_is_there(tmp_path):
+    put_response(tmp_path / "a.sqlite", asking("1"), Response(text="ours"))
+    put_response(tmp_path / "b.sqlite", asking("1"), Response(text="theirs"))
+    put_response(tmp_path / "b.sqlite", asking("2"), Response(text="new"))
+    with Store.existing(tmp_path / "a.sqlite") as ours, Store.existing(tmp_path / "b.sqlite") as theirs:
+        assert ours.take_in(theirs) == 1
+        assert ours.take_in(theirs) == 0
+        assert ours.get(JUDGE, asking("1").key) == Response(text="ours")
+        assert ours.get(JUDGE, asking("2").key) == Response(text="new")
+        assert theirs.count() == 2
+
+
+def test_pruning_deletes_what_was_counted_and_nothing_else(tmp_path):
+    path = tmp_path / "s.sqlite"
+    put_all(path, [str(number) for number in range(50)])
+    put_all(path, ["kept"], judge="other 8000/v1 n")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("update responses set created = '2020-01-01T00:00:00.000+00:00' where key < '8'")
+        connection.commit()
+        (old,) = connection.execute("select count(*) from responses where key < '8' and judge = ?", (JUDGE,)).fetchone()
+    assert 0 < old < 50
+    with Store.existing(path) as store:
+        chosen = {"judge": "127.0.0.1", "before": "2021-01-01T00:00:00.000+00:00"}
+        assert store.count(**chosen) == old
+        assert store.prune(**chosen) == old
+        assert store.count(judge=JUDGE) == 50 - old
+        assert store.prune(judge=JUDGE) == 50 - old
+        assert [row["judge"] for row in store.rows()] == ["other 8000/v1 n"]
+
+
+def test_a_torn_store_is_named_with_a_remedy(tmp_path):
+    path = tmp_path / "s.sqlite"
+    put_all(path, [f"{number} {'x' * 500}" for number in range(200)])
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xa5" * (len(content) - 4096)
+    path.write_bytes(bytes(content))
+    with (
+        pytest.raises(StoreError, match=r"s\.sqlite: .*(malformed|not a database).*\(move it away"),
+        Store.existing(path) as store,
+    ):
+        store.held()
+
+
+# The command line
+
+
+APP = typer.Typer()
+commands.register(APP)
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, what is printed, and what is said beside it or raised."""
+    done = CliRunner().invoke(APP, ["store", *arguments])
+    return done.exit_code, done.stdout, done.stderr or str(done.exception)
+
+
+def test_the_commands(tmp_path):
+    path = str(tmp_path / "s.sqlite")
+    put_response(tmp_path / "s.sqlite", asking("1"), Response(text="é", model="m", usage=Usage(prompt_tokens=3)))
+    code, out, _ = run("info", path, "--json")
+    assert code == 0
+    told = json.loads(out)[0]
+    assert (told["judge"], told["responses"], told["models"], told["prompt_tokens"]) == (JUDGE, 1, "m", 3)
+    assert "1 responses, 0.0 MiB" in run("info", path)[1]
+
+    code, out, err = run("export", path)
+    assert (code, err) == (0, "1 responses written to -\n")
+    assert json.loads(out)["response"]["text"] == "é"
+    assert run("export", path, "-o", str(tmp_path / "out.jsonl.gz"))[0] == 0
+    with gzip.open(tmp_path / "out.jsonl.gz", "rt") as file:
+        assert file.read() == out
+
+    assert "1 responses added" in run("merge", str(tmp_path / "new.sqlite"), path)[1]
+    assert run("copy", path, str(tmp_path / "copy.sqlite"))[0] == 0
+    assert "nothing was chosen" in run("prune", path)[2]
+    assert "1 responses would be deleted" in run("prune", path, "--judge", "127")[1]
+    assert "0 responses would be deleted" in run("prune", path, "--before", "2020-01-01")[1]
+    assert "1 responses deleted" in run("prune", path, "--judge", "127", "--yes")[1]
+    with Store.existing(path) as emptied, Store.existing(tmp_path / "copy.sqlite") as copied:
+        assert (emptied.count(), copied.count()) == (0, 1)
+    assert "there is no such store" in run("info", str(tmp_path / "none.sqlite"))[2]

@@ -9,23 +9,22 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from llmbar import __version__
-from llmbar.cli import pairs, runs, strategies, tables
-from llmbar.errors import LlmbarError
+from llmbar.cli import comparing, doctor, pairs, runs, serve, statistics, store, strategies, tables
+from llmbar.errors import LlmbarError, UsageError
 
 app = typer.Typer(
     name="llmbar",
     help="Find out whether an LLM can be trusted as a judge.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for family in (runs, tables, strategies, pairs):
+for family in (runs, comparing, tables, strategies, pairs, statistics, serve, doctor, store):
     family.register(app)
 
 
@@ -45,18 +44,45 @@ def _main(
 
 
 def main() -> None:
-    """Run the command line; a user's mistake becomes one line and an exit code."""
-    _read_dotenv(Path(".env"))
+    """Run the command line; whatever stops it becomes one line on standard error and an exit code."""
     try:
-        app()
+        _read_dotenv(Path(".env"))
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except LlmbarError as error:
-        print(f"llmbar: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+        _stop(str(error), error.exit_code)
+    except typer.TyperException as error:
+        _stop(_misused(error), 2)
     except KeyboardInterrupt:
-        print("llmbar: interrupted; give the same command again to go on", file=sys.stderr)
-        raise SystemExit(130) from None
+        code = INTERRUPTED
+    except OSError as error:  # a disk that is full, a folder that may not be written
+        _stop(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+    if code == INTERRUPTED:
+        _stop("interrupted; what was judged is kept: give the same command again to go on", INTERRUPTED)
+    _flush()
+    raise SystemExit(code or 0)
+
+
+INTERRUPTED = 130
+
+
+def _flush() -> None:
+    """Say the last of it; whoever stopped listening, such as `head`, is no error."""
+    try:
+        sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _stop(told: str, code: int) -> NoReturn:
+    print(f"llmbar: {' '.join(told.split())}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _misused(error: typer.TyperException) -> str:
+    """What is wrong with a command as it was typed."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "llmbar"
+    return f"{error.format_message().rstrip('.')} ({command} --help lists what there is)"
 
 
 def _read_dotenv(path: Path) -> None:
@@ -65,4 +91,7 @@ def _read_dotenv(path: Path) -> None:
         return
     from dotenv import load_dotenv
 
-    load_dotenv(path)
+    try:
+        load_dotenv(path)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"not UTF-8 at byte {error.start}", file=path) from None

@@ -72,7 +72,9 @@ def datasets() -> Sequence[Row]:
 
 
 def runs(results: Path) -> Sequence[Row]:
-    """Every run in the results folder, oldest first."""
+    """Every run in the results folder, oldest first, and what should be one."""
+    found = find_runs(results)
+    damaged = {file.parent for file in results.glob("*/manifest.json")} - {folder.path for folder in found}
     return [
         {
             "run": str(folder.path),
@@ -82,5 +84,8 @@ def runs(results: Path) -> Sequence[Row]:
             "pairs": str(sum(dataset.pairs for dataset in folder.manifest.asked.datasets)),
             "created": folder.manifest.created,
         }
-        for folder in find_runs(results)
+        for folder in found
+    ] + [
+        {"run": str(path), "state": "damaged", "judges": "", "strategies": "", "pairs": "", "created": ""}
+        for path in sorted(damaged)
     ]

@@ -32,7 +32,8 @@ def validate(
         typer.echo(f"error: {error}", err=True)
     if findings.pairs:
         console().print(confound_table(length_confound(findings.pairs)))
-    typer.echo(f"{len(findings.pairs)} pairs, {len(findings.errors)} errors, {len(findings.warnings)} warnings")
+    counts = {"pair": len(findings.pairs), "error": len(findings.errors), "warning": len(findings.warnings)}
+    typer.echo(", ".join(f"{count:,} {name}{'' if count == 1 else 's'}" for name, count in counts.items()))
     if findings.errors:
         raise typer.Exit(2)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -27,10 +28,14 @@ if TYPE_CHECKING:
     from llmbar.standings import Leaderboard
 
 
+WIDE = 160
+"""Characters in a line where there is no terminal."""
+
+
 def console() -> Console:
     """Standard output; wide enough for a table where it is no terminal."""
     probe = Console(highlight=False)
-    return probe if probe.is_terminal else Console(highlight=False, width=160)
+    return probe if probe.is_terminal else Console(highlight=False, width=WIDE)
 
 
 def print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:
@@ -64,27 +69,36 @@ def percent(value: float) -> str:
 
 
 def print_run(run: Run) -> None:
-    """The leaderboard of one run, what its judges react to, and what it took."""
+    """A leaderboard of each pair set of a run, what its judges react to, and what it took."""
     from llmbar.standings import leaderboard
-    from llmbar.stats import bias_regression
 
-    out = console()
-    out.print(leaderboard([run], title=run.path.name).rich(out.width))
-    out.print(bias_table(bias_regression(run.frame())))
+    out, biases = console(), run.numbers().biases
+    for judged in run.asked.datasets:
+        out.print(leaderboard([run], dataset=judged.dataset, title=run.path.name).rich(out.width))
+        terms = biases[biases["dataset"] == judged.dataset] if len(biases) else biases
+        if len(terms):
+            out.print(bias_table(terms))
     for line in remarks(run):
-        out.print(line)
+        out.print(Text(line))
 
 
 def bias_table(terms: pd.DataFrame) -> Table:
     """The bias regression: what moves a judge towards an output, all else equal."""
     table = plain_table("judge", "strategy", "what moves it", "#estimate", "#95 % interval", "#p")
     table.title = Text("What the judge reacts to (log-odds of preferring the output shown first)", "bold")
-    table.title_justify = "left"
-    for row in terms.to_dict("records"):
+    table.title_justify = table.caption_justify = "left"
+    for row in terms[terms["estimate"].notna()].to_dict("records"):
         interval = f"[{row['low']:.2f}, {row['high']:.2f}]"
-        told = (row["judge"], row["strategy"], row["term"], f"{row['estimate']:.2f}", interval, f"{row['p']:.3f}")
+        told = (row["judge"], row["strategy"], row["term"], f"{row['estimate']:.2f}", interval, p_value(row["p"]))
         table.add_row(*(Text(harmless(str(each))) for each in told))
+    warned = terms[terms["warning"] != ""].drop_duplicates(["judge", "strategy", "warning"]).to_dict("records")
+    notes = [f"{row['judge']} with {row['strategy']}: {row['warning']}" for row in warned]
+    table.caption = Text("\n".join(map(harmless, notes)), "dim") if notes else None
     return table
+
+
+def p_value(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def remarks(run: Run) -> list[str]:
@@ -96,42 +110,53 @@ def remarks(run: Run) -> list[str]:
             f"{counts.prompt_tokens} + {counts.completion_tokens} tokens, {counts.seconds:.1f} s"
         )
     ]
-    causes = frame[["original_cause", "swapped_cause"]].stack().value_counts()
-    if len(causes):
-        told.append("no verdict because: " + ", ".join(f"{cause} ({number})" for cause, number in causes.items()))
+    for judge, sentences in run.folder.manifest.adaptations.items():
+        told += [harmless(f"{judge}: {sentence}") for sentence in sentences]
+    for judge, facts in run.folder.manifest.facts.items():
+        told.append(harmless(f"{judge}: " + ", ".join(f"{name} {value}" for name, value in facts.items())))
+    causes = Counter(cause for order in ("original", "swapped") for cause in frame[f"{order}_cause"].dropna())
+    if causes:
+        told.append("no verdict because: " + ", ".join(f"{cause} ({n})" for cause, n in causes.most_common()))
     return [*told, f"files: {run.path}"]
 
 
 def run_as_json(run: Run) -> str:
     """Everything in `summary.json`, with the run's folder and state."""
-    summary = json.loads((run.path / "summary.json").read_text("utf-8"))
+    run.check_sealed()
+    summary = json.loads(run.folder.summary.read_text("utf-8"))
     state = {"run": str(run.path), "id": run.asked.id, "state": run.folder.manifest.state}
     return json.dumps(state | summary, indent=1)
 
 
 def estimate_lines(plan: Plan, estimate: Estimate, *, as_json: bool) -> str:
     """Requests, tokens and dollars that a run would take, with what is guessed named as such."""
-    prices = [cost(judge, estimate.prompt_tokens[1], estimate.completion_tokens) for judge in plan.judges]
-    dollars = sum(price for price in prices if price is not None) / len(plan.judges)
-    known = all(price is not None for price in prices)
-    numbers: dict[str, Any] = {
-        "judgments": plan.asked.judgments,
-        "requests": estimate.requests,
-        "prompt_tokens": estimate.prompt_tokens,
-        "completion_tokens_at_most": estimate.completion_tokens,
-        "dollars_at_most": round(dollars, 4) if known else None,
-    }
+    dollars = dollars_at_most(plan, estimate)
     if as_json:
+        numbers = {
+            "judgments": plan.asked.judgments,
+            "requests": estimate.requests,
+            "prompt_tokens": estimate.prompt_tokens,
+            "completion_tokens_at_most": estimate.completion_tokens,
+            "dollars_at_most": dollars if dollars is None else round(dollars, 4),
+        }
         return json.dumps(numbers, indent=1)
+    most = estimate.completion_tokens
+    completion = "completion tokens without bound" if most is None else f"at most {most:,} completion tokens"
     lines = [
-        f"{numbers['judgments']} judgments: {_range(estimate.requests)} requests",
-        (
-            f"about {_range(estimate.prompt_tokens)} prompt tokens (guessed: four characters each), "
-            f"at most {estimate.completion_tokens:,} completion tokens"
-        ),
-        f"at most about ${dollars:,.2f}" if known else "no price is known for these judges",
+        f"{plan.asked.judgments:,} judgments: {_range(estimate.requests)} requests",
+        f"about {_range(estimate.prompt_tokens)} prompt tokens (guessed: four characters each), {completion}",
+        "no price is known" if dollars is None else f"at most about ${dollars:,.2f}",
     ]
     return "\n".join(lines)
+
+
+def dollars_at_most(plan: Plan, estimate: Estimate) -> float | None:
+    """What the plan's judges would cost, each its share of the tokens; None where a price or the bound is unknown."""
+    if estimate.completion_tokens is None:
+        return None
+    prices = [cost(judge, estimate.prompt_tokens[1], estimate.completion_tokens) for judge in plan.judges]
+    known = [price for price in prices if price is not None]
+    return sum(known) / len(prices) if len(known) == len(prices) else None
 
 
 def _range(bounds: tuple[int, int]) -> str:
@@ -142,15 +167,19 @@ def _range(bounds: tuple[int, int]) -> str:
 # -- tables -----------------------------------------------------------------------------------------------------------
 
 
-def write_board(board: Leaderboard, form: str, output: Path | None) -> None:
+def write_board(board: Leaderboard, form: str | None, output: Path | None) -> None:
     """A leaderboard in the format asked for, to a file or to standard output."""
-    if form == "text":
+    if output and form != "text":
+        board.write(output, form)
+    elif form and form != "text":
+        print(board.to(form), end="")
+    elif output:
+        with output.open("w", encoding="utf-8") as file:
+            out = Console(file=file, width=WIDE)
+            out.print(board.rich(out.width))
+    else:
         out = console()
         out.print(board.rich(out.width))
-    elif output:
-        output.write_text(board.to(form), "utf-8")
-    else:
-        print(board.to(form))
 
 
 def print_reproduction(found: Reproduction, *, as_csv: bool) -> None:

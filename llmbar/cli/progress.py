@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from rich.progress import Progress
-
     from llmbar.judges.stored import Tally
     from llmbar.runs.judging import Watcher
 
 PLAIN_EVERY = 10.0
 """Seconds between two plain lines."""
+DRAWN_EVERY = 0.1
+"""Seconds between two states of the bar."""
 
 
 def watcher() -> Watcher:
@@ -34,24 +34,28 @@ class Watching:
         self.verdicts: Counter[Verdict] = Counter()
         self.tallies: Mapping[str, Tally] = {}
         self.total = self.before = 0
+        self.started = 0.0
 
-    def count(self, total: int, done: int, tallies: Mapping[str, Tally]) -> None:
+    def begin(self, folder: Path, total: int, done: int, tallies: Mapping[str, Tally]) -> None:
         self.total, self.before, self.tallies, self.started = total, done, tallies, time.monotonic()
+
+    def judged(self, judgment: Judgment) -> None:
+        self.verdicts[judgment.final] += 1
 
     @property
     def done(self) -> int:
         return self.before + self.verdicts.total()
 
     def line(self) -> str:
-        """Rate, time left, requests, cost, and what went wrong."""
+        """How many of all, rate, time left, requests, cost, and what went wrong."""
         rate = self.verdicts.total() / max(time.monotonic() - self.started, 1e-9)
-        left = (self.total - self.done) / rate if rate else 0.0
-        tallies = self.tallies.values()
-        asked, stored = (sum(getattr(tally, name) for tally in tallies) for name in ("asked", "from_store"))
-        told = [f"{rate:.0f}/s", f"{_clock(left)} left"]
+        told = [f"{self.done:,}/{self.total:,}", f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s"]
+        told += [f"{_clock((self.total - self.done) / rate)} left"] if rate else []
         if self.tallies:
-            told += [f"{asked} asked", f"{stored} from store", *_cost(self.tallies)]
-        told += [f"{self.verdicts[state]} {state}" for state in (Verdict.UNREADABLE, Verdict.FAILED)]
+            tallies = self.tallies.values()
+            asked, stored = (sum(getattr(tally, name) for tally in tallies) for name in ("asked", "from_store"))
+            told += [f"{asked:,} asked", f"{stored:,} from store", *_cost(self.tallies)]
+        told += [f"{self.verdicts[state]:,} {state}" for state in (Verdict.UNREADABLE, Verdict.FAILED)]
         return " · ".join(told)
 
 
@@ -59,12 +63,12 @@ class Lines(Watching):
     """Plain lines, for logs."""
 
     def begin(self, folder: Path, total: int, done: int, tallies: Mapping[str, Tally]) -> None:
-        self.count(total, done, tallies)
+        super().begin(folder, total, done, tallies)
         self.said = self.started
-        print(f"{folder}: {total} judgments, {done} of them there already", file=sys.stderr)
+        print(f"{folder}: {total:,} judgments, {done:,} of them there already", file=sys.stderr, flush=True)
 
     def judged(self, judgment: Judgment) -> None:
-        self.verdicts[judgment.final] += 1
+        super().judged(judgment)
         if time.monotonic() - self.said > PLAIN_EVERY:
             self.said = time.monotonic()
             self._say()
@@ -73,35 +77,39 @@ class Lines(Watching):
         self._say()
 
     def _say(self) -> None:
-        print(f"{self.done}/{self.total} · {self.line()}", file=sys.stderr)
+        print(self.line(), file=sys.stderr, flush=True)
 
 
 class Bar(Watching):
     """A live bar."""
 
-    bar: Progress | None = None
-
     def begin(self, folder: Path, total: int, done: int, tallies: Mapping[str, Tally]) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.table import Column
 
-        self.count(total, done, tallies)
+        super().begin(folder, total, done, tallies)
         console = Console(stderr=True)
-        console.print(str(folder), style="dim", highlight=False)
-        columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[told]}"))
-        self.bar = Progress(*columns, console=console, refresh_per_second=8)
+        console.print(str(folder), style="dim", highlight=False, markup=False)
+        wrapped = TextColumn("{task.fields[told]}", markup=False, table_column=Column())
+        bar = BarColumn(bar_width=16, table_column=Column(min_width=16))
+        self.bar = Progress(bar, wrapped, console=console, refresh_per_second=8)
         self.task = self.bar.add_task("", total=total, completed=done, told="")
+        self.drawn = self.started
         self.bar.start()
 
     def judged(self, judgment: Judgment) -> None:
-        self.verdicts[judgment.final] += 1
-        if self.bar and (self.done % 16 == 0 or self.done == self.total):
-            self.bar.update(self.task, completed=self.done, told=self.line())
+        super().judged(judgment)
+        if time.monotonic() - self.drawn > DRAWN_EVERY:
+            self.drawn = time.monotonic()
+            self._draw()
 
     def end(self) -> None:
-        if self.bar:
-            self.bar.update(self.task, completed=self.done, told=self.line())
-            self.bar.stop()
+        self._draw()
+        self.bar.stop()
+
+    def _draw(self) -> None:
+        self.bar.update(self.task, completed=self.done, told=self.line())
 
 
 def _cost(tallies: Mapping[str, Tally]) -> list[str]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from llmbar.cli.options import AsJson, Results
+from llmbar.cli.options import RESULTS, AsJson, Results
 
 
 class What(StrEnum):
@@ -27,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def ls(
     what: Annotated[What, typer.Argument(help="What to list.")],
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     as_json: AsJson = False,
 ) -> None:
     """List judges, strategies, pair sets or runs."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llmbar.cli.options import RESULTS, Results, run_path
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -38,21 +40,30 @@ def register(app: typer.Typer) -> None:
 
 def leaderboard(
     runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of runs on the same pairs.")
+        list[Path] | None,
+        typer.Argument(metavar="RUN...", help="Runs on the same pairs: folders, or names in results."),
     ] = None,
-    form: Annotated[Format, typer.Option("-f", "--format", help="How it is written.")] = Format.TEXT,
+    form: Annotated[
+        Format | None, typer.Option("-f", "--format", help="By default what the file's ending says, else text.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="A file, instead of standard output.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option("-d", "--dataset", help="Which pair set, where the runs judged several.")
+    ] = None,
     published: Annotated[bool, typer.Option("--published", help="Show the LLMBar paper's rows beside.")] = False,
     baselines: Annotated[bool, typer.Option("--baselines/--no-baselines", help="Show the trivial baselines.")] = True,
     title: Annotated[str, typer.Option("--title", help="What stands above.")] = "Leaderboard",
+    results: Results = RESULTS,
 ) -> None:
     """Rank judges and strategies, with intervals, beside the trivial baselines."""
     from llmbar.cli.printing import write_board
     from llmbar.paper import published as published_rows
     from llmbar.standings import leaderboard as ranked
 
-    shown: list[Path | pd.DataFrame] = [*(runs or []), *([published_rows()] if published else [])]
-    write_board(ranked(shown, baselines=baselines, title=title), form.value, output)
+    named = [run_path(path, results) for path in runs or []]
+    shown: list[Path | pd.DataFrame] = [*named, *([published_rows()] if published else [])]
+    board = ranked(shown, baselines=baselines, dataset=dataset, title=title)
+    write_board(board, form and form.value, output)
 
 
 def reproduce(

@@ -60,10 +60,18 @@ BACKENDS = {
     "simulated": "llmbar.judges.simulated",
     "recorded": "llmbar.judges.recorded",
     "openai": "llmbar.judges.endpoint",
-    "openai-api": "llmbar.judges.endpoint",
+    "azure": "llmbar.judges.endpoint",
+    "anthropic": "llmbar.judges.endpoint",
+    "google": "llmbar.judges.endpoint",
     "openrouter": "llmbar.judges.endpoint",
-    "vllm": "llmbar.judges.endpoint",
+    "together": "llmbar.judges.endpoint",
+    "groq": "llmbar.judges.endpoint",
+    "mistral": "llmbar.judges.endpoint",
+    "deepseek": "llmbar.judges.endpoint",
     "ollama": "llmbar.judges.endpoint",
+    "openai-api": "llmbar.judges.endpoint",
+    "vllm": "llmbar.judges.vllm",
+    "reward": "llmbar.judges.reward",
 }
 
 
@@ -76,11 +84,24 @@ async def open_judge(
     Raises:
         JudgeError: no such kind of judge, a missing key, or an option that the kind does not take.
     """
+    kind, model = parts_of(name)
+    open_: Opener = import_module(BACKENDS[kind]).open_
+    async with open_(name, model, options or JudgeOptions(), store) as judge:
+        yield judge
+
+
+def parts_of(name: str) -> tuple[str, str]:
+    """Kind and model of a judge's name.
+
+    Raises:
+        JudgeError: no such kind, or no model behind it.
+
+    >>> parts_of("vllm/Qwen/Qwen3-8B")
+    ('vllm', 'Qwen/Qwen3-8B')
+    """
     kind, _, model = name.partition("/")
     if kind not in BACKENDS:
         raise JudgeError(f"no kind of judge is called {kind!r}", field="model", remedy=suggestion(kind, BACKENDS))
     if not model:
         raise JudgeError(f"{name!r} names no model", field="model", remedy=f"write {kind}/<model>")
-    open_: Opener = import_module(BACKENDS[kind]).open_
-    async with open_(name, model, options or JudgeOptions(), store) as judge:
-        yield judge
+    return kind, model

@@ -1,17 +1,18 @@
 """A model behind an OpenAI-compatible endpoint, asked over HTTP.
 
 aiohttp directly: at the rates that local servers reach, a client library would cost more than the rest of a run. Which
-provider it is stands in `presets`, what is said in `wire`, how often and how many at once in `retrying`.
+provider it is stands in `presets`, what is said in `wire`, what an endpoint would not take in `adapting`, how often and
+how many at once in `retrying` and `limits`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from math import inf
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -19,22 +20,25 @@ import aiohttp
 from llmbar import __version__
 from llmbar.errors import JudgeError
 from llmbar.judges import wire
+from llmbar.judges.adapting import REFUSALS, Adaptations
 from llmbar.judges.presets import find_target
 from llmbar.judges.retrying import Attempt, Retrying
 from llmbar.judges.stored import Stored, Tally
 from llmbar.records import FailureKind, Sampling, digest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from llmbar.judges import JudgeOptions
     from llmbar.judges.presets import Target
+    from llmbar.judges.retrying import Attempting
     from llmbar.records import Request
     from llmbar.store import Store
 
 IDLE = 4.0
 """Seconds that an unused connection is kept: common servers close theirs after five, and must not do so first."""
 OURS = frozenset({"model", "messages", "n", "stream", "max_completion_tokens", "structured_outputs"})
+OURS |= {"logprobs", "top_logprobs"}
 """What only llmbar itself sets in a body, besides sampling."""
 
 
@@ -45,37 +49,71 @@ async def open_(name: str, model: str, options: JudgeOptions, store: Store | Non
     Raises:
         JudgeError: no key, no usable address, or an option that cannot be honoured.
     """
-    _refuse_unknown(options)
-    base_url = options.base_urls[0] if options.base_urls else None
-    target = find_target(name, model, base_url, extra_body(options.args))
-    tally = Tally()
-    async with _session(target, options.concurrency) as session:
+    extra = extra_body(options.args)
+    addresses = options.base_urls or (None,)
+    targets = [find_target(name, model, address, extra) for address in addresses]
+    async with open_endpoint(targets, options, store) as judge:
+        yield judge
+
+
+@asynccontextmanager
+async def open_endpoint(
+    targets: Sequence[Target],
+    options: JudgeOptions,
+    store: Store | None,
+    *,
+    known_as: str | None = None,
+    endpoint: Callable[[Target, aiohttp.ClientSession, Adaptations], Attempting] | None = None,
+) -> AsyncIterator[Stored]:
+    """Open one model at one or several addresses; the least loaded is asked.
+
+    Args:
+        targets: the same model at each of them.
+        options: limits and patience.
+        store: where responses are kept.
+        known_as: whose responses these are in the store, where it is not the first target's `identity`.
+        endpoint: what asks at one address: `Endpoint`, or something that knows more of the server.
+
+    Raises:
+        JudgeError: an option that cannot be honoured.
+    """
+    _check(options)
+    tally, adaptations = Tally(), Adaptations(targets[0].preset)
+    async with AsyncExitStack() as stack:
+        ask_at = endpoint or Endpoint
+        asked = [
+            ask_at(target, await stack.enter_async_context(_session(target, options.concurrency)), adaptations)
+            for target in targets
+        ]
         retrying = Retrying(
-            Endpoint(target, session),
+            *asked,
             concurrency=options.concurrency,
             timeout=options.timeout,
             deadline=options.deadline,
+            rpm=options.rpm,
+            tpm=options.tpm,
             tally=tally,
         )
-        yield Stored(retrying, store, identity(target), tally)
+        yield Stored(retrying, store, known_as or identity(targets[0]), tally)
 
 
 class Endpoint:
-    """One model at one endpoint, asked once."""
+    """One model at one address, asked once; what it refuses for good is left out and the rest sent again."""
 
-    def __init__(self, target: Target, session: aiohttp.ClientSession) -> None:
+    def __init__(self, target: Target, session: aiohttp.ClientSession, adaptations: Adaptations | None = None) -> None:
         self.name = target.name
         self._target = target
         self._url = target.url
         self._session = session
+        self._adaptations = adaptations or Adaptations(target.preset)
 
     async def attempt(self, request: Request, seconds: float) -> Attempt:
         """Send one request and read what comes back within `seconds`."""
-        if reason := wire.unsupported(request.constraint, self._target):
+        if reason := self._cannot(request):
             return Attempt.failed(FailureKind.UNSUPPORTED, reason)
         started = perf_counter()
         try:
-            status, headers, raw = await self._post(wire.encoded(request, self._target), seconds)
+            return await self._ask(request, seconds)
         except TimeoutError:
             message = f"no reply within {seconds:.3g} s"
             return Attempt.failed(FailureKind.TIMEOUT, message, tries=inf, latency=perf_counter() - started)
@@ -86,8 +124,33 @@ class Endpoint:
             return self._failed(FailureKind.PROTOCOL, f"not HTTP: {error.message}", wire.PROTOCOL_TRIES)
         except (aiohttp.ClientError, OSError) as error:
             return self._failed(FailureKind.CONNECTION, f"no connection: {str(error) or type(error).__name__}", inf)
-        latency = perf_counter() - started
-        return wire.read(status, headers, raw, request=request, target=self._target, latency=latency)
+
+    async def _ask(self, request: Request, seconds: float) -> Attempt:
+        """Send the request, and again where the endpoint names something that it can do without."""
+        asked = wire.body(request, self._target)
+        while True:
+            sent, notes = self._adaptations.shaped(asked)
+            started = perf_counter()
+            status, headers, raw = await self._post(wire.encoded(sent), seconds)
+            if status in REFUSALS and self._heeds(status, raw, sent):
+                continue
+            latency = perf_counter() - started
+            attempt = wire.read(status, headers, raw, request=request, target=self._target, latency=latency)
+            if attempt.kind is FailureKind.UNSUPPORTED and attempt.response.failure:
+                self._adaptations.lacks_logprobs = attempt.response.failure.message
+            return attempt.adapted(notes) if notes else attempt
+
+    def _heeds(self, status: int, raw: bytes, sent: dict[str, Any]) -> bool:
+        """Whether a refusal was one that leaving something out can mend."""
+        complaint = wire.complaint_in(raw, self._target)
+        return not complaint.too_long and self._adaptations.learn(status, complaint.message, complaint.param, sent)
+
+    def _cannot(self, request: Request) -> str | None:
+        """Why the request is not even sent."""
+        lacks = self._adaptations.lacks_logprobs
+        if lacks and request.constraint and request.constraint.kind == "logprobs":
+            return lacks
+        return wire.unsupported(request.constraint, self._target)
 
     async def _post(self, body: bytes, seconds: float) -> tuple[int, Mapping[str, str], bytes]:
         timeout = aiohttp.ClientTimeout(total=seconds)
@@ -128,12 +191,10 @@ def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is no JSON")
 
 
-def _refuse_unknown(options: JudgeOptions) -> None:
-    for given, flag in ((options.rpm, "--rpm"), (options.tpm, "--tpm"), (options.base_urls[1:], "several --base-url")):
-        if given:
-            raise JudgeError("not supported yet", field=flag, remedy="leave it out")
-    if options.concurrency < 1:
-        raise JudgeError("is less than 1", field="--concurrency", remedy="leave it out")
+def _check(options: JudgeOptions) -> None:
+    for number, flag in ((options.concurrency, "--concurrency"), (options.rpm, "--rpm"), (options.tpm, "--tpm")):
+        if number is not None and number < 1:
+            raise JudgeError("is less than 1", field=flag, remedy="leave it out")
 
 
 def _session(target: Target, concurrency: int) -> aiohttp.ClientSession:

@@ -1,20 +1,22 @@
 """The one place that limits and repeats: how many requests are in flight, how often and how long each is tried.
 
-What is worth trying again is decided where the reply is read (`wire`), and travels here in an `Attempt`: the public
-`Failure` says what happened, not what to do about it.
+How many an address bears, and which of several is asked, stands in `limits`. What is worth trying again is decided
+where the reply is read (`wire`), and travels here in an `Attempt`: the public `Failure` says what happened, not what to
+do about it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from random import uniform
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from llmbar.errors import JudgeError
+from llmbar.judges.limits import Bucket, Places
 from llmbar.judges.stored import Tally
 from llmbar.records import Failure, FailureKind, Response
 
@@ -26,6 +28,8 @@ FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
 NEVER_REACHED = 30.0
 """Seconds after which an address that never answered at all is taken for a wrong one."""
+CHARACTERS_PER_TOKEN = 4
+"""The guess for a prompt that was not counted yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,10 @@ class Attempt:
     @property
     def kind(self) -> FailureKind | None:
         return self.response.failure.kind if self.response.failure else None
+
+    def adapted(self, notes: tuple[str, ...]) -> Attempt:
+        """The same, with how what was sent differs from what was asked."""
+        return replace(self, response=self.response.model_copy(update={"adaptations": notes}))
 
     @classmethod
     def failed(
@@ -60,40 +68,84 @@ class Attempting(Protocol):
         ...
 
 
+class Pace:
+    """Keeps to requests and tokens a minute, where the user named any, over all addresses together.
+
+    What a request takes is guessed before it is sent (its characters, and the mean completion so far or the most that
+    it allows) and put right when its usage is known.
+    """
+
+    def __init__(self, rpm: int | None, tpm: int | None, tally: Tally) -> None:
+        self._requests = Bucket(rpm) if rpm else None
+        self._tokens = Bucket(tpm) if tpm else None
+        self._tally = tally
+
+    async def wait(self, request: Request) -> int:
+        """Wait until the request may be sent; how many tokens were taken for it."""
+        if not (self._requests or self._tokens):
+            return 0
+        tokens = self._guess(request) if self._tokens else 0
+        waits = (self._requests.take(1) if self._requests else 0.0, self._tokens.take(tokens) if self._tokens else 0.0)
+        await asyncio.sleep(max(waits))
+        return tokens
+
+    def correct(self, taken: int, response: Response) -> None:
+        """Give back what the guess was too high."""
+        if self._tokens:
+            self._tokens.give_back(taken - response.usage.prompt_tokens - response.usage.completion_tokens)
+
+    def _guess(self, request: Request) -> int:
+        prompt = sum(len(message.content) for message in request.messages) // CHARACTERS_PER_TOKEN
+        answered = self._tally.asked - self._tally.failed
+        mean = self._tally.completion_tokens // answered if answered else None
+        return prompt + (request.sampling.max_tokens or 0 if mean is None else mean)
+
+
 class Retrying:
     """Asks until there is a reply, a final refusal, or no time left.
 
-    Waits grow exponentially with jitter, and are never shorter than the server's Retry-After. A request that waits
-    holds no place; its time starts when it is first sent, not while it queues.
+    Waits grow exponentially with jitter, and are never shorter than the server's Retry-After. A request that waits to
+    be asked again holds no place; its time starts when it is first sent, not while it queues. Several sources are the
+    same judge at several addresses.
     """
 
     def __init__(
         self,
-        source: Attempting,
-        *,
+        *sources: Attempting,
         concurrency: int,
         timeout: float,
         deadline: float,
         tally: Tally | None = None,
-        first_wait: float = FIRST_WAIT,
+        first_wait: float | None = None,
+        rpm: int | None = None,
+        tpm: int | None = None,
     ) -> None:
-        self.name = source.name
+        self.name = sources[0].name
         self.tally = tally or Tally()
-        self._source = source
-        self._places = asyncio.Semaphore(concurrency)
-        self._timeout, self._deadline, self._first_wait = timeout, deadline, first_wait
+        self._places = Places(sources, concurrency)
+        self._pace = Pace(rpm, tpm, self.tally)
+        self._timeout, self._deadline = timeout, deadline
+        self._first_wait = FIRST_WAIT if first_wait is None else first_wait
         self._reached = False
+        self._show_places()
 
     async def answer(self, request: Request) -> Response:
         first_sent, tries, outcomes = inf, 0, Counter[FailureKind | None]()
         while True:
-            async with self._places:
+            place, response = await self._places.take(), None
+            try:
+                tokens = await self._pace.wait(request)
                 first_sent = min(first_sent, monotonic())
                 left = first_sent + self._deadline - monotonic()
                 if tries and left <= 0:
                     break
                 tries += 1
-                attempt = await self._source.attempt(request, max(0.001, min(self._timeout, left)))
+                attempt = await place.source.attempt(request, max(0.001, min(self._timeout, left)))
+                response = attempt.response
+                self._pace.correct(tokens, response)
+            finally:
+                self._places.give_back(place, response)
+                self._show_places()
             self._give_up_on_a_wrong_address(attempt, first_sent)
             outcomes[attempt.kind] += 1
             wait = self._wait(tries, attempt.retry_after)
@@ -102,6 +154,9 @@ class Retrying:
             self.tally.retries += 1
             await asyncio.sleep(wait)
         return _counted(attempt.response, tries, monotonic() - first_sent)
+
+    def _show_places(self) -> None:
+        self.tally.limit, self.tally.in_flight = self._places.limit, self._places.in_flight
 
     def _wait(self, tries: int, retry_after: float | None) -> float:
         """Seconds between half and all of the step, and no less than the server asks for."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
     from llmbar.judges import Judge
     from llmbar.records import Request, Response
     from llmbar.store import Store
@@ -28,6 +31,13 @@ class Tally:
     """Attempts beyond the first."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    """Those of the completion that were spent on reasoning."""
+    cached_tokens: int = 0
+    """Those of the prompt that a prefix cache served."""
+    limit: int = 0
+    """Requests that may be in flight now; falls where a server is overloaded."""
+    in_flight: int = 0
 
     def count(self, response: Response) -> None:
         """Add a response that was asked for."""
@@ -35,6 +45,8 @@ class Tally:
         self.failed += response.failure is not None
         self.prompt_tokens += response.usage.prompt_tokens
         self.completion_tokens += response.usage.completion_tokens
+        self.reasoning_tokens += response.usage.reasoning_tokens
+        self.cached_tokens += response.usage.cached_tokens
 
 
 class Stored:
@@ -43,6 +55,13 @@ class Stored:
     Identical requests in flight share one call. A response is on disk before it is returned; a failure is returned and
     forgotten, so that the next run asks again. Without a store only requests in flight are shared.
     """
+
+    adaptations: tuple[str, ...] = ()
+    """How what was sent differs from what was asked, over all responses, stored ones among them: plain sentences."""
+    facts: Mapping[str, str | int | float] = MappingProxyType({})
+    """What is known of whoever answers, such as versions, where a backend finds out."""
+    look: Callable[[], Awaitable[Mapping[str, str | int | float]]] | None = None
+    """Finds the facts out again, where some of them change as a run goes on."""
 
     def __init__(self, judge: Judge, store: Store | None, identity: str, tally: Tally | None = None) -> None:
         self.name = judge.name
@@ -60,6 +79,7 @@ class Stored:
                 return asked.result()
         if stored := self._store and self._store.get(self.identity, request.key):
             self.tally.from_store += 1
+            self._note(stored)
             return stored
         return await self._ask_for_all(request)
 
@@ -82,4 +102,9 @@ class Stored:
         if self._store and response.failure is None:
             await self._store.put(self.identity, request, response)
         self.tally.count(response)
+        self._note(response)
         return response
+
+    def _note(self, response: Response) -> None:
+        if response.adaptations:
+            self.adaptations = tuple(dict.fromkeys((*self.adaptations, *response.adaptations)))

@@ -7,10 +7,13 @@ every way in which an endpoint can refuse is classified:
     200 with a choice                            a response
     400 content filter, 403 flagged input        a response without text, finish reason `content_filter`
     400 too long, 413                            failure CONTEXT_LENGTH, final
+    no log-probabilities where they were asked   failure UNSUPPORTED, final
     other 4xx                                    failure BAD_REQUEST, final
     429, 5xx, 408, 409, 425                      failure RATE_LIMIT, SERVER, TIMEOUT: asked again until the deadline
     not JSON, no choice                          failure PROTOCOL, asked three times
     401, 402, 403, 404, 405, 3xx, no quota       JudgeError: every other request would meet the same
+
+A refusal that names something a request can do without is heeded before it comes here (`adapting`).
 """
 
 from __future__ import annotations
@@ -19,14 +22,16 @@ import json
 import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from math import inf
 from time import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import BaseModel, Field, ValidationError
-from pydantic_core import from_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from llmbar.errors import JudgeError
+from llmbar.judges.logprobs import Token, label_logprobs
 from llmbar.judges.retrying import Attempt
 from llmbar.records import FailureKind, Response, Usage
 
@@ -42,45 +47,84 @@ PROTOCOL_TRIES = 3
 
 def unsupported(constraint: Constraint | None, target: Target) -> str | None:
     """Why the endpoint cannot hold a reply to this constraint; None where it can."""
-    if constraint is None or (constraint.kind == "choice" and target.preset.choice):
+    if constraint is None:
         return None
-    what = "hold a reply to a choice" if constraint.kind == "choice" else "tell the probabilities of labels"
-    return f"{target.name} cannot {what}"
+    if constraint.kind == "choice":
+        return None if target.preset.choice else f"{target.name} cannot hold a reply to a choice"
+    return None if target.preset.top_logprobs else f"{target.name} does not tell the probabilities of labels"
 
 
-def body(request: Request, target: Target) -> dict[str, object]:
+def body(request: Request, target: Target) -> dict[str, Any]:
     """The JSON body of a request; what is None is not sent."""
-    sent: dict[str, object] = {
+    sent: dict[str, Any] = {
         "model": target.model,
         "messages": [{"role": message.role, "content": message.content} for message in request.messages],
-        **request.sampling.model_dump(exclude_none=True),
+        **_sampled(request.sampling.canonical),
         **target.extra,
     }
+    if (constraint := request.constraint) is not None:
+        sent |= _constrained(constraint, sent, target)
+    if request.sampling.seed is not None:
+        sent["seed"] = request.sampling.seed + request.sample  # a seeded reply repeats: each sample needs its own
     names = target.preset.completion_tokens
     if "max_tokens" in sent and names is not None and names.match(target.model):
         sent["max_completion_tokens"] = sent.pop("max_tokens")
-    if request.sampling.seed is not None:
-        sent["seed"] = request.sampling.seed + request.sample  # a seeded reply repeats: each sample needs its own
-    if request.constraint is not None:
-        sent["structured_outputs"] = {"choice": list(request.constraint.labels)}
     return sent
 
 
-def encoded(request: Request, target: Target) -> bytes:
-    """The body in ASCII JSON, so that any text can travel."""
-    return json.dumps(body(request, target), separators=(",", ":")).encode("ascii")
+@lru_cache(maxsize=256)
+def _sampled(canonical: str) -> dict[str, Any]:
+    sampled: dict[str, Any] = json.loads(canonical)
+    return sampled
+
+
+def _constrained(constraint: Constraint, sent: Mapping[str, Any], target: Target) -> dict[str, Any]:
+    """What holds a reply to its constraint; for log-probabilities the reply must be as long as the longest label."""
+    if constraint.kind == "choice":
+        return {"structured_outputs": {"choice": list(constraint.labels)}}
+    enough = max(map(len, constraint.labels)) + 1
+    tokens = max(enough, sent.get("max_tokens", 0))
+    return {"logprobs": True, "top_logprobs": target.preset.top_logprobs, "max_tokens": tokens}
+
+
+def encoded(sent: Mapping[str, Any]) -> bytes:
+    """A body as JSON; text that UTF-8 cannot hold, such as half a surrogate pair, travels escaped."""
+    try:
+        return to_json(sent)
+    except (PydanticSerializationError, UnicodeEncodeError):
+        return json.dumps(sent, separators=(",", ":")).encode("ascii")
+
+
+class _Part(BaseModel):
+    """A piece of a message, where the content is a list of them: text, or thoughts that are pieces themselves."""
+
+    text: str = ""
+    thinking: list[_Part] = []
 
 
 class _Message(BaseModel):
-    content: str | None = None
+    content: str | list[_Part] | None = None
     refusal: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
+
+    @property
+    def said(self) -> str:
+        if isinstance(self.content, list):
+            return "".join(part.text for part in self.content)
+        return self.content or ""
+
+    @property
+    def thought(self) -> str:
+        pieces = self.content if isinstance(self.content, list) else []
+        inside = "".join(thought.text for part in pieces for thought in part.thinking)
+        return self.reasoning or self.reasoning_content or inside
 
 
 class _Choice(BaseModel):
     message: _Message
     finish_reason: str | None = None
+    logprobs: Any = None
 
 
 class _PromptDetails(BaseModel):
@@ -94,17 +138,22 @@ class _CompletionDetails(BaseModel):
 class _Usage(BaseModel):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    total_tokens: int | None = None
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
+    prompt_cache_hit_tokens: int | None = None
 
     @property
     def record(self) -> Usage:
-        prompt, completion = self.prompt_tokens_details, self.completion_tokens_details
+        """Some providers leave reasoning out of the completion and count it only in the total: it is added here."""
+        prompt, completion = self.prompt_tokens or 0, self.completion_tokens or 0
+        hidden = max(0, (self.total_tokens or 0) - prompt - completion)
+        cached, reasoning = self.prompt_tokens_details, self.completion_tokens_details
         return Usage(
-            prompt_tokens=self.prompt_tokens or 0,
-            cached_tokens=(prompt and prompt.cached_tokens) or 0,
-            completion_tokens=self.completion_tokens or 0,
-            reasoning_tokens=(completion and completion.reasoning_tokens) or 0,
+            prompt_tokens=prompt,
+            cached_tokens=(cached and cached.cached_tokens) or self.prompt_cache_hit_tokens or 0,
+            completion_tokens=completion + hidden,
+            reasoning_tokens=(reasoning and reasoning.reasoning_tokens) or hidden,
         )
 
 
@@ -123,17 +172,22 @@ def read(
         JudgeError: no request of this judge will ever be answered.
     """
     if status != 200:
-        return _read_complaint(status, headers, raw, target=target, latency=latency)
+        return _read_complaint(status, headers, raw, request=request, target=target, latency=latency)
     try:
         completion = _Completion.model_validate_json(raw)
     except ValidationError as error:
         if _error_inside(raw):
-            return _read_complaint(_status_inside(raw), headers, raw, target=target, latency=latency)
+            return _read_complaint(_status_inside(raw), headers, raw, request=request, target=target, latency=latency)
         message = f"not a chat completion: {target.quote(_first(error))}"
         return Attempt.failed(FailureKind.PROTOCOL, message, tries=PROTOCOL_TRIES, latency=latency)
     if completion.choices[0].finish_reason == "error":
-        return _read_complaint(_status_inside(raw), headers, raw, target=target, latency=latency)
-    return _held(_response(completion, latency), request.constraint, target)
+        return _read_complaint(_status_inside(raw), headers, raw, request=request, target=target, latency=latency)
+    response = _response(completion, latency)
+    if request.constraint is None:
+        return Attempt(response)
+    if request.constraint.kind == "choice":
+        return _held(response, request.constraint, target)
+    return _weighed(response, completion.choices[0].logprobs, request.constraint, target)
 
 
 def _first(error: ValidationError) -> str:
@@ -144,27 +198,57 @@ def _first(error: ValidationError) -> str:
 def _response(completion: _Completion, latency: float) -> Response:
     choice = completion.choices[0]
     message = choice.message
+    text = message.said
+    refused = message.refusal and not text
     return Response(
-        text=message.content or message.refusal or "",
-        reasoning=message.reasoning or message.reasoning_content or "",
-        finish_reason=choice.finish_reason or "",
+        text=text or message.refusal or "",
+        reasoning=message.thought,
+        finish_reason="refusal" if refused else choice.finish_reason or "",
         usage=completion.usage.record if completion.usage else Usage(),
         latency=latency,
         model=completion.model or "",
     )
 
 
-def _held(response: Response, constraint: Constraint | None, target: Target) -> Attempt:
+def _held(response: Response, constraint: Constraint, target: Target) -> Attempt:
     """A reply that should be one of the choices, and is, or was cut off before it could be."""
-    if constraint is None or response.text.strip() in constraint.labels or response.finish_reason == "length":
+    if response.text.strip() in constraint.labels or response.finish_reason == "length":
         return Attempt(response)
     reply, choices = target.quote(response.text)[:40], ", ".join(constraint.labels)
     message = f"{reply!r} is none of the choices {choices}: the server ignores structured_outputs"
     return Attempt.failed(FailureKind.PROTOCOL, message, latency=response.latency)
 
 
+def _weighed(response: Response, told: object, constraint: Constraint, target: Target) -> Attempt:
+    """A reply that should come with log-probabilities: those of the labels are read from its first tokens."""
+    content = _mapping(told).get("content")
+    if not content:
+        if not response.text or response.finish_reason in {"refusal", "content_filter"}:
+            return Attempt(response)
+        message = f"{target.name} does not tell log-probabilities: the reply came without them"
+        return Attempt.failed(FailureKind.UNSUPPORTED, message, latency=response.latency)
+    try:
+        found = label_logprobs(_tokens(content), constraint.labels)
+    except (TypeError, KeyError, ValueError) as error:
+        message = f"not log-probabilities: {target.quote(repr(error))}"
+        return Attempt.failed(FailureKind.PROTOCOL, message, tries=PROTOCOL_TRIES, latency=response.latency)
+    return Attempt(response.model_copy(update={"label_logprobs": found}))
+
+
+def _tokens(content: Any) -> list[Token]:
+    """The tokens of a reply as OpenAI tells them."""
+    return [
+        Token(
+            told["token"],
+            float(told["logprob"]),
+            [(top["token"], float(top["logprob"])) for top in told["top_logprobs"]],
+        )
+        for told in content
+    ]
+
+
 @dataclass(frozen=True, slots=True)
-class _Complaint:
+class Complaint:
     """What an endpoint says when it refuses, whichever of the usual shapes it has."""
 
     message: str
@@ -172,6 +256,11 @@ class _Complaint:
     param: str
     flagged: bool
     """The input was moderated, not the key refused."""
+
+    @property
+    def too_long(self) -> bool:
+        told = self.code == "context_length_exceeded" or self.param == "input_tokens"
+        return told or TOO_LONG.search(self.message) is not None
 
 
 FILTERED = frozenset({"content_filter", "content_policy_violation", "responsibleaipolicyviolation"})
@@ -186,10 +275,14 @@ TOO_LONG = re.compile(
 NO_MODEL = re.compile(r"not a valid model|\bmodel \S+ (not found|does not exist)", re.IGNORECASE)
 
 
-def _read_complaint(status: int, headers: Mapping[str, str], raw: bytes, *, target: Target, latency: float) -> Attempt:
-    complaint = _complaint(raw, target)
+def _read_complaint(
+    status: int, headers: Mapping[str, str], raw: bytes, *, request: Request, target: Target, latency: float
+) -> Attempt:
+    complaint = complaint_in(raw, target)
     if complaint.code in FILTERED or complaint.flagged:
         return Attempt(Response(finish_reason="content_filter", latency=latency))
+    if status in {400, 403, 422} and _refuses_logprobs(complaint, request):
+        return Attempt.failed(FailureKind.UNSUPPORTED, f"HTTP {status}: {complaint.message}", latency=latency)
     if status < 400 or status in {401, 402, 403, 404, 405} or complaint.code in NO_QUOTA | {"model_not_found"}:
         _refuse(status, complaint, target)
     if status == 400 and NO_MODEL.search(complaint.message):
@@ -205,20 +298,22 @@ def _read_complaint(status: int, headers: Mapping[str, str], raw: bytes, *, targ
     )
 
 
-def _kind(status: int, complaint: _Complaint) -> FailureKind:
+def _refuses_logprobs(complaint: Complaint, request: Request) -> bool:
+    asked = request.constraint is not None and request.constraint.kind == "logprobs"
+    return asked and "logprob" in complaint.message.lower() + complaint.param
+
+
+def _kind(status: int, complaint: Complaint) -> FailureKind:
     if status == 429:
         return FailureKind.RATE_LIMIT
     if status == 408:
         return FailureKind.TIMEOUT
     if status >= 500 or status in {409, 425}:
         return FailureKind.SERVER
-    too_long = complaint.code == "context_length_exceeded" or complaint.param == "input_tokens"
-    if status == 413 or too_long or TOO_LONG.search(complaint.message):
-        return FailureKind.CONTEXT_LENGTH
-    return FailureKind.BAD_REQUEST
+    return FailureKind.CONTEXT_LENGTH if status == 413 or complaint.too_long else FailureKind.BAD_REQUEST
 
 
-def _refuse(status: int, complaint: _Complaint, target: Target) -> NoReturn:
+def _refuse(status: int, complaint: Complaint, target: Target) -> NoReturn:
     """Raise what no retry and no other request can mend."""
     variable, where = target.preset.key_variable, target.public_base
     if status == 401:  # what the server says is left out: it likes to quote the key
@@ -233,12 +328,13 @@ def _refuse(status: int, complaint: _Complaint, target: Target) -> NoReturn:
     raise JudgeError(f"{target.name}: {where} has no such model: {said}", remedy="check the name and --base-url")
 
 
-def _complaint(raw: bytes, target: Target) -> _Complaint:
-    told = _error_inside(raw) or _json(raw) or {"message": raw.decode("utf-8", "replace")}
+def complaint_in(raw: bytes, target: Target) -> Complaint:
+    """What a refusal says."""
+    told = _error_inside(raw) or json_object(raw) or {"message": raw.decode("utf-8", "replace")}
     inner, metadata = _mapping(told.get("innererror")), _mapping(told.get("metadata"))
     codes = {str(value).lower() for value in (told.get("code"), told.get("type"), inner.get("code")) if value}
     text = told.get("message") or told.get("detail") or "no reason given"
-    return _Complaint(
+    return Complaint(
         message=target.quote(text if isinstance(text, str) else json.dumps(text)),
         code=min(codes & TELLING, default=""),
         param=str(told.get("param") or ""),
@@ -248,7 +344,7 @@ def _complaint(raw: bytes, target: Target) -> _Complaint:
 
 def _error_inside(raw: bytes) -> dict[str, Any]:
     """The error object of a reply, its own or its first choice's; empty where there is none."""
-    value = _json(raw)
+    value = json_object(raw)
     choices = value.get("choices")
     choice = _mapping(choices[0]) if isinstance(choices, list) and choices else {}
     error = value.get("error") or choice.get("error")
@@ -261,11 +357,13 @@ def _status_inside(raw: bytes) -> int:
     return code if isinstance(code, int) and 400 <= code < 600 else 502
 
 
-def _json(raw: bytes) -> dict[str, Any]:
+def json_object(raw: bytes) -> dict[str, Any]:
+    """The object in a reply, or the first of a list: one provider sends its errors so."""
     try:
-        return _mapping(from_json(raw))
+        value = from_json(raw)
     except ValueError:
         return {}
+    return _mapping(value[0] if isinstance(value, list) and value else value)
 
 
 def _mapping(value: object) -> dict[str, Any]:

@@ -130,8 +130,8 @@ def _csv(path: Path) -> Iterator[Row | PairError]:
 
 
 def _parquet(path: Path) -> Iterator[Row | PairError]:
-    import pyarrow as pa  # noqa: PLC0415 - heavy, and most pair sets are text
-    from pyarrow import parquet  # noqa: PLC0415 - likewise
+    import pyarrow as pa
+    from pyarrow import parquet
 
     line = 0
     try:

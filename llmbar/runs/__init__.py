@@ -9,16 +9,18 @@ from __future__ import annotations
 from llmbar.runs.folder import RunFolder, find_runs
 from llmbar.runs.judging import Plan, arun, estimate, plan, run
 from llmbar.runs.manifest import Asked, Manifest
-from llmbar.runs.reviewing import Run, baseline_frame, joined, rescore, verdict_frame
+from llmbar.runs.reviewing import Numbers, Run, baseline_frame, check_comparable, joined, rescore, verdict_frame
 
 __all__ = [
     "Asked",
     "Manifest",
+    "Numbers",
     "Plan",
     "Run",
     "RunFolder",
     "arun",
     "baseline_frame",
+    "check_comparable",
     "estimate",
     "find_runs",
     "joined",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from datetime import UTC, datetime
-from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
@@ -13,6 +13,9 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from llmbar import __version__
+from llmbar.errors import UsageError
+from llmbar.judges import parts_of
+from llmbar.judges.presets import PRESETS, find_preset
 from llmbar.records import Record, Sampling, digest
 
 if TYPE_CHECKING:
@@ -34,7 +37,8 @@ class JudgeAsked(Record):
 
     @classmethod
     def of(cls, name: str, options: JudgeOptions) -> JudgeAsked:
-        return cls(name=name, addresses=tuple(map(_public, options.base_urls)), args=options.args, seed=options.seed)
+        addresses = options.base_urls or address_in_environment(name)
+        return cls(name=name, addresses=tuple(map(public, addresses)), args=options.args, seed=options.seed)
 
 
 class StrategyAsked(Record):
@@ -68,10 +72,10 @@ class PairsAsked(Record):
     @classmethod
     def of(cls, pairs: Sequence[Pair]) -> tuple[PairsAsked, ...]:
         """One entry per data set in `pairs`, in their order."""
-        by_dataset: dict[str, list[str]] = {}
+        by_dataset: dict[str, list[tuple[str, ...]]] = {}
         for pair in pairs:
-            by_dataset.setdefault(pair.dataset, []).append(f"{pair.id} {pair.digest}")
-        return tuple(cls(dataset=name, pairs=len(ids), digest=digest(ids)) for name, ids in by_dataset.items())
+            by_dataset.setdefault(pair.dataset, []).append((pair.id, pair.group, pair.subset, pair.digest))
+        return tuple(cls(dataset=name, pairs=len(own), digest=digest(own)) for name, own in by_dataset.items())
 
 
 class Asked(Record):
@@ -85,8 +89,9 @@ class Asked(Record):
     rescored_from: str = ""
     """The id of the run whose replies were read again, if this is not the first reading."""
 
-    @cached_property
+    @property
     def id(self) -> str:
+        """SHA-256 of all of it. Not kept: a copy with other fields must have another id."""
         return digest(self.model_dump(mode="json"))
 
     @property
@@ -133,6 +138,10 @@ class Manifest(Record):
     versions: dict[str, str] = Field(default_factory=dict)
     asked: Asked
     counts: Counts = Counts()
+    adaptations: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """By judge: what its endpoint would not take as it was asked, and what was sent instead."""
+    facts: dict[str, dict[str, str | int | float]] = Field(default_factory=dict)
+    """By judge: what its server told of itself, such as its version and its cache's hit rate."""
 
     @classmethod
     def begin(cls, asked: Asked, now: str) -> Manifest:
@@ -145,21 +154,46 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _public(address: str) -> str:
+def address_in_environment(name: str) -> tuple[str, ...]:
+    """Where a judge is reached because a variable such as `OPENAI_BASE_URL` says so."""
+    kind, model = parts_of(name)
+    if kind not in {*PRESETS, "openai-api"}:
+        return ()
+    preset, _ = find_preset(name, model)
+    return tuple(filter(None, [os.environ.get(preset.base_url_variable)]))
+
+
+def public(address: str) -> str:
     """An address without user, password, query or fragment.
 
-    >>> _public("https://user:secret@host:8000/v1?key=secret")
+    Raises:
+        UsageError: it is none.
+
+    >>> public("https://user:secret@host:8000/v1/?key=secret")
     'https://host:8000/v1'
     """
-    parts = urlsplit(address)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    try:
+        parts = urlsplit(address.strip())
+    except ValueError:
+        parts = None
+    if parts is None or not parts.hostname:  # the text is not shown: it may hold a password
+        raise UsageError("is not an HTTP address", field="base-url", remedy="write http://host:port/v1")
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl().rstrip("/")
 
 
-def differences(one: Asked, other: Asked) -> Mapping[str, tuple[object, object]]:
-    """Which data sets two runs do not share, by name: (digest there, digest here), empty where they agree."""
-    ours, theirs = ({each.dataset: each.digest for each in asked.datasets} for asked in (one, other))
-    names = sorted(ours.keys() | theirs.keys())
-    return {name: (ours.get(name), theirs.get(name)) for name in names if ours.get(name) != theirs.get(name)}
+def differences(one: Asked, other: Asked) -> Mapping[str, str]:
+    """By which data sets two runs differ, and how; empty where they judged the same."""
+    ours, theirs = ({each.dataset: each for each in asked.datasets} for asked in (one, other))
+    names = dict.fromkeys([*ours, *theirs])
+    return {name: _difference(ours.get(name), theirs.get(name)) for name in names if ours.get(name) != theirs.get(name)}
+
+
+def _difference(ours: PairsAsked | None, theirs: PairsAsked | None) -> str:
+    if ours is None or theirs is None:
+        return "only one has it"
+    if ours.pairs != theirs.pairs:
+        return f"{ours.pairs:,} pairs against {theirs.pairs:,}"
+    return "other texts or another order"
 
 
 def utc_now() -> str:

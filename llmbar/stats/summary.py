@@ -8,7 +8,7 @@ Adversarial, and one, Average, for all. LLMBar averages subsets, not pairs, and 
   a subset may not hold (`CONDITIONAL`) is the mean over the subsets where it is defined;
 - primacy is P/(P + R) of the summed conflicts, like its p-value: averaged, two conflicts in one subset would weigh as
   much as fifty in another;
-- intervals resample within each subset and average over subsets.
+- intervals resample within each subset and average over subsets; those of a single order join the subsets' own.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ import pandas as pd
 
 from llmbar.stats import accuracy as acc
 from llmbar.stats import bias
-from llmbar.stats.intervals import percentile_interval, resample
+from llmbar.stats.intervals import NONE, Bootstrap, Interval, bootstrap, square_and_add, wilson_clustered
 from llmbar.stats.verdicts import KEYS, groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from llmbar.stats.accuracy import Policy, Values
+    from llmbar.stats.accuracy import Policy
+    from llmbar.stats.intervals import Method
     from llmbar.stats.verdicts import Judged
 
 AVERAGE = "Average"
@@ -39,9 +40,14 @@ CONDITIONAL = frozenset(
 )
 """Rates over what a subset may not hold, such as pairs whose gold output is the longer one."""
 
+ORDERS = ("accuracy_original", "accuracy_swapped")
+"""Accuracies of one order alone."""
+
 SUMMARY_COLUMNS = (
-    *(*KEYS, "kind", "n", "accuracy", "accuracy_low", "accuracy_high", "accuracy_original", "accuracy_swapped"),
-    *("both_correct", "agreement", "agreement_low", "agreement_high", "agreement_strict", "kappa", "ties"),
+    *(*KEYS, "kind", "n", "accuracy", "accuracy_low", "accuracy_high", "accuracy_interval"),
+    *(order + part for order in ORDERS for part in ("", "_low", "_high")),
+    *("both_correct", "agreement", "agreement_low", "agreement_high", "agreement_interval"),
+    *("agreement_strict", "kappa", "ties"),
     *("unreadable", "failed", "conflicts", "primacy", "primacy_p", "first_rate", "longer_rate"),
     *("accuracy_gold_longer", "accuracy_gold_shorter", "position_consistency", "preference_fairness"),
     *("ties_policy", "unreadable_policy"),
@@ -55,19 +61,25 @@ class Cell:
     counts: dict[str, int]
     rates: dict[str, float]
     conflicts: bias.Conflicts
-    resampled: Values
-    """(resamples, 2): accuracy and agreement, resampled."""
+    resampled: dict[str, Bootstrap]
+    """Accuracy and agreement."""
+    by_order: dict[str, Interval]
+    """Wilson's intervals of `ORDERS`."""
 
     @classmethod
     def of(cls, judged: Judged, policy: Policy, resamples: int, rng: np.random.Generator) -> Cell:
         """One subset's."""
-        uncertain = (acc.accuracy(judged, policy), acc.agreement(judged))
-        drawn = [resample(values, judged.cluster, resamples=resamples, rng=rng) for values in uncertain]
+        uncertain = {"accuracy": acc.accuracy(judged, policy), "agreement": acc.agreement(judged)}
+        orders = zip(ORDERS, acc.accuracy_by_order(judged, policy).T, strict=True)
         return cls(
             counts={"n": len(judged.gold), "failed": acc.failed(judged)},
             rates=rates(judged, policy),
             conflicts=bias.conflicts(judged),
-            resampled=np.column_stack(drawn),
+            resampled={
+                name: bootstrap(values, judged.cluster, resamples=resamples, rng=rng)
+                for name, values in uncertain.items()
+            },
+            by_order={name: wilson_clustered(values, judged.cluster) if resamples else NONE for name, values in orders},
         )
 
     @classmethod
@@ -78,20 +90,30 @@ class Cell:
             counts={name: sum(cell.counts[name] for cell in cells) for name in first.counts},
             rates={name: macro_rate(name, [cell.rates[name] for cell in cells]) for name in first.rates},
             conflicts=bias.Conflicts(*map(sum, zip(*(cell.conflicts for cell in cells), strict=True))),
-            resampled=np.mean([cell.resampled for cell in cells], axis=0),
+            resampled={name: Bootstrap.average([cell.resampled[name] for cell in cells]) for name in first.resampled},
+            by_order={name: joined(name, cells) for name in ORDERS},
         )
 
-    def row(self) -> dict[str, float]:
-        accuracy, agreement = map(percentile_interval, self.resampled.T)
+    def row(self, method: Method) -> dict[str, float | str]:
+        intervals = {name: self.resampled[name].interval(method) for name in self.resampled}
+        bounds = {**self.by_order, **intervals}
         return {
             **self.counts,
             **self.rates,
             "conflicts": self.conflicts.total,
             "primacy": self.conflicts.rate,
             "primacy_p": self.conflicts.p,
-            **dict(zip(("accuracy_low", "accuracy_high"), accuracy, strict=True)),
-            **dict(zip(("agreement_low", "agreement_high"), agreement, strict=True)),
+            **{f"{name}_low": interval.low for name, interval in bounds.items()},
+            **{f"{name}_high": interval.high for name, interval in bounds.items()},
+            **{f"{name}_interval": interval.method for name, interval in intervals.items()},
         }
+
+
+def joined(name: str, cells: Sequence[Cell]) -> Interval:
+    """The interval of the mean of a rate over subsets, from those of the subsets."""
+    intervals = [(cell.rates[name], cell.by_order[name]) for cell in cells]
+    gaps = [((rate - low) / len(cells), (high - rate) / len(cells)) for rate, (low, high, _) in intervals]
+    return Interval(*square_and_add(float(np.mean([rate for rate, _ in intervals])), gaps), "wilson")
 
 
 def rates(judged: Judged, policy: Policy) -> dict[str, float]:
@@ -124,14 +146,24 @@ def macro_rate(name: str, subsets: list[float]) -> float:
 
 
 def summarize(
-    frame: pd.DataFrame, *, policy: Policy = acc.LLMBAR, resamples: int = 10_000, seed: int = 0
+    frame: pd.DataFrame,
+    *,
+    policy: Policy = acc.LLMBAR,
+    interval: Method = "bca",
+    resamples: int = 10_000,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """All statistics of a verdict frame, one row per judge, strategy, dataset and subset, and macro rows.
 
     Rows are sorted by name, a strategy's macro rows (`kind` is "macro") behind its subsets (`kind` is "subset"); with
-    one subset only there are none. Rates are fractions. Intervals are 95 % percentile intervals of a cluster bootstrap,
-    stratified by subset. They depend on the judgments and the seed alone: not on the order of the rows, nor on what
-    else the frame holds. No `resamples`, no intervals (NaN).
+    one subset only there are none. Rates are fractions.
+
+    Intervals are 95 % intervals of a cluster bootstrap, stratified by subset, of which `interval` names the method; a
+    single order's are Wilson's. Where nothing varies, as with a judge that is always right, no resample does either:
+    the interval is then Wilson's, since n pairs without an error do not prove that there never is one. The columns
+    `accuracy_interval` and `agreement_interval` say what was used (`intervals.Bootstrap.interval`). Intervals depend on
+    the judgments and the seed alone: not on the order of the rows, nor on what else the frame holds. No `resamples`, no
+    intervals (NaN, "none").
 
     Raises:
         ValueError: the table is not a verdict frame.
@@ -141,9 +173,9 @@ def summarize(
     rows = []
     for run, subsets in groupby(cells, key=lambda item: item[0][:3]):
         own = {key[3]: cell for key, cell in subsets}
-        rows += [row(run, subset, "subset", cell) for subset, cell in own.items()]
+        rows += [row(run, subset, "subset", cell, interval) for subset, cell in own.items()]
         group = {subset: labels[run[2], subset] for subset in own}
-        rows += [row(run, name, "macro", cell) for name, cell in macros(own, group)]
+        rows += [row(run, name, "macro", cell, interval) for name, cell in macros(own, group)]
     table = pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
     table["ties_policy"], table["unreadable_policy"] = policy.ties, policy.unreadable
     return table
@@ -158,8 +190,8 @@ def macros(cells: dict[str, Cell], group: dict[str, str]) -> Iterator[tuple[str,
     yield AVERAGE, Cell.macro(list(cells.values()))
 
 
-def row(run: tuple[str, ...], subset: str, kind: str, cell: Cell) -> dict[str, str | float]:
-    return {**dict(zip(KEYS, (*run, subset), strict=True)), "kind": kind, **cell.row()}
+def row(run: tuple[str, ...], subset: str, kind: str, cell: Cell, method: Method) -> dict[str, str | float]:
+    return {**dict(zip(KEYS, (*run, subset), strict=True)), "kind": kind, **cell.row(method)}
 
 
 def stream(seed: int, dataset: str, subset: str) -> np.random.Generator:

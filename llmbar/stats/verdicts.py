@@ -78,7 +78,7 @@ class Judged:
     lengths: NDArray[np.float64]
     """(n, 2): characters of output 1 and of output 2."""
     cluster: NDArray[np.int64]
-    """(n,): judgments with the same number are resampled together."""
+    """(n,): judgments with the same number are resampled together; numbered in the sequence of the clusters' names."""
     item: NDArray[np.int64]
     """(n,): judgments with the same number are of the same pair."""
 
@@ -98,7 +98,7 @@ class Judged:
             shown=np.where(orders == "free", np.int8(NOT_ASKED), both),
             scored=np.where(orders == "separate", both, alone),
             lengths=frame[["length_1", "length_2"]].to_numpy(dtype=np.float64),
-            cluster=pd.factorize(frame["cluster"])[0].astype(np.int64),
+            cluster=pd.factorize(frame["cluster"], sort=True)[0].astype(np.int64),
             item=np.asarray(frame.groupby(["dataset", "pair"], sort=False, observed=True).ngroup(), dtype=np.int64),
         )
 

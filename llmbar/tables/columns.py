@@ -1,6 +1,7 @@
 """What a leaderboard's columns are called, mean and look like: the one place from which every format takes it.
 
-A new statistic of the summary is one new entry here: a board has a column for each that its summary holds.
+A new statistic of the summary is one new entry here, and one in `terms`, which explains it: a board has a column for
+each that its summary holds.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pandas as pd
 
 from llmbar.stats.summary import AVERAGE
 from llmbar.tables.cells import harmless
+from llmbar.terms import meaning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -35,7 +37,7 @@ class Column:
     """The board's column."""
     head: str
     explain: str
-    """One sentence: what the number is."""
+    """What the number is, how to read it, whose it is: the reading guide's words (`terms`)."""
     format: Format
     better: Literal["high", "low"] | None = None
     """Which end is to be wished for, where one is: the best is set in bold."""
@@ -73,33 +75,33 @@ _WRITE: dict[str, Callable[[Any], str]] = {
     "decimal": lambda value: f"{value:.2f}".replace("-", "−"),
 }
 
+
+def _known(
+    key: str, head: str, form: Format, better: Literal["high", "low"] | None = None, *, drop: int = 0, upto: str = ""
+) -> Column:
+    """A column that the reading guide explains."""
+    return Column(key, head, meaning(key), form, better, drop, upto)
+
+
 BEFORE = (
-    Column("rank", "Rank", "Rank by the headline accuracy; equal accuracies share a rank.", "count", "low"),
-    Column("judge", "Judge", "What answered: a model, a simulated judge, a recording or a baseline.", "text"),
-    Column("strategy", "Strategy", "How the judge was asked.", "text"),
-    Column("n", "n", "Judgments in this row: one per pair (and repeat).", "count", drop=3),
+    _known("rank", "Rank", "count", "low"),
+    _known("judge", "Judge", "text"),
+    _known("strategy", "Strategy", "text"),
+    _known("n", "n", "count", drop=3),
 )
 """What stands before the accuracies."""
 
 AFTER = (
-    Column("low", "95 % interval", "95 % interval of the headline accuracy.", "interval", upto="high"),
-    Column("agreement", "Agr", "Agreement: share of pairs with the same verdict in both orders.", "percent", "high", 1),
-    Column("both_correct", "Both", "Share of pairs judged correctly in both orders.", "percent", "high", 8),
-    Column("kappa", "κ", "Cohen's kappa with the gold label, mean of the two orders.", "decimal", "high", 11),
-    Column(
-        "primacy",
-        "Primacy",
-        "Of the pairs on which the two orders conflict, the share where the first-shown output won; 50 is unbiased.",
-        "percent",
-        drop=6,
-    ),
-    Column(
-        "conflicts", "Conflicts", "Pairs on which the two orders conflict: what primacy rests on.", "count", drop=10
-    ),
-    Column("longer_rate", "Longer", "Share of preferences that went to the longer output.", "percent", drop=7),
-    Column("ties", "Ties", "Share of verdicts that prefer neither output.", "percent", drop=9),
-    Column("unreadable", "Unread.", "Share of replies that name no verdict.", "percent", drop=4),
-    Column("failed", "Failed", "Verdicts that never arrived: they are not scored.", "count", drop=4),
+    _known("low", "95 % interval", "interval", upto="high"),
+    _known("agreement", "Agr", "percent", "high", drop=1),
+    _known("both_correct", "Both", "percent", "high", drop=8),
+    _known("kappa", "κ", "decimal", "high", drop=11),
+    _known("primacy", "Primacy", "percent", drop=6),
+    _known("conflicts", "Conflicts", "count", drop=10),
+    _known("longer_rate", "Longer", "percent", drop=7),
+    _known("ties", "Ties", "percent", drop=9),
+    _known("unreadable", "Unread.", "percent", drop=4),
+    _known("failed", "Failed", "count", drop=4),
 )
 """What stands behind the accuracies."""
 
@@ -117,13 +119,9 @@ def accuracies(board: pd.DataFrame) -> list[Column]:
 
 def _accuracy(key: str, drop: int) -> Column:
     name = harmless(key)
-    if key == AVERAGE:
-        return Column(key, name, "Accuracy, mean over all subsets, each weighing the same.", "percent", "high", drop)
-    if key == "Adversarial":
-        return Column(key, name, "Accuracy, mean over the adversarial subsets.", "percent", "high", min(drop, 2))
-    return Column(
-        key, name, f"Accuracy on {name}: share of verdicts that name the gold output.", "percent", "high", drop
-    )
+    if key in {AVERAGE, "Adversarial"}:
+        return Column(key, name, meaning(key), "percent", "high", drop if key == AVERAGE else min(drop, 2))
+    return Column(key, name, f"Accuracy on {name}. {meaning('accuracy')}", "percent", "high", drop)
 
 
 def headline(board: pd.DataFrame) -> Column:
