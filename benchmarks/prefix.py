@@ -3,9 +3,9 @@
     LLMBAR_VLLM=…/bin/vllm python benchmarks/prefix.py [FOLDER WITH LLMBAR'S Dataset]
 
 Four strategies ask 50 pairs in both orders: 400 requests, of a tiny model with random weights that is made for it.
-Template first is how llmbar's strategies are written; pair first moves the same text behind the pair. Asked by pair (all
-that concerns one pair close together, as the engine asks), at random, and strategy by strategy; of a server whose cache
-holds everything, and of one whose cache holds 32,768 tokens. One table: the share of prompt tokens that the cache held.
+Template first is how llmbar's strategies are written; pair first moves the same text behind the pair. Asked by pair
+(all that concerns one pair close together, as the engine asks), at random, and strategy by strategy; of a server whose
+cache holds everything, and of one whose cache holds 32,768 tokens. One table: the share of prompt tokens that it held.
 Hit rates depend on texts, tokenizer and block size (32 here, 16 on a GPU), not on how fast the machine is.
 """
 
@@ -22,7 +22,7 @@ import tempfile
 from dataclasses import dataclass
 from itertools import count, product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmbar.engine import rehearse
 from llmbar.files import prompts_folder
@@ -61,7 +61,7 @@ class Asked:
     request: Request
 
 
-ORDERS: dict[str, Callable[[Asked], object]] = {
+ORDERS: dict[str, Callable[[Asked], Any]] = {
     "by pair": lambda asked: (asked.pair, asked.strategy),
     "random": lambda asked: random.Random(asked.request.key).random(),  # noqa: S311 - a shuffle that repeats
     "by strategy": lambda asked: (asked.strategy, asked.pair),
@@ -92,7 +92,8 @@ async def hit_rate(base_url: str, model: str, asked: Sequence[Request], salt: in
     """The share of prompt tokens that the cache held, nothing being there at first."""
     options = JudgeOptions(base_urls=(base_url,), args={"cache_salt": f"salt {salt}"}, concurrency=8)
     waiting = iter(asked)
-    async with open_judge(f"vllm/{model}", options) as judge:
+    async with open_judge(f"vllm/{model}", options) as opened:
+        judge: Any = opened
 
         async def work() -> None:
             for request in waiting:

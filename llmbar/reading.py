@@ -310,6 +310,8 @@ def without_reasoning(answer: Answer) -> tuple[str, Cause | None]:
     >>> without_reasoning(Response(text="<think>(a)? (b)?</think>Output (b)"))
     ('Output (b)', None)
     """
+    if "<" not in answer.text and "[" not in answer.text:
+        return answer.text.strip(), None  # most replies hold no tag, and searching for one costs most of reading them
     said, at, thinking = list[str](), 0, False
     for tag in _TAG.finditer(answer.text):
         closing = bool(tag[1] or tag[2])

@@ -217,11 +217,11 @@ def bootstrap_difference(
 ) -> Bootstrap:
     """`bootstrap` for differences of paired values, between −1 and 1, most of which are 0.
 
-    Where a handful of pairs differ, they may all favour the same side by chance; no resample could then favour the
-    other, and the interval would exclude 0 after three differences of 46; in simulations it covered but 90–92 %. So two
-    made-up clusters join: at a distance r above and below the mean, r being the root mean square of the differences that are
-    not 0. They widen the interval and leave its centre, like the pairs that Agresti & Min (2005) and Bonett & Price
-    (2012) add to a table of paired proportions.
+    Where a handful of pairs differ, they may all favour the same side by chance. No resample could then favour the
+    other: the interval would exclude 0 after three differences in 46, and covered 90–92 % of simulated truths. So two
+    made-up clusters join, r above and r below the mean, r being the root mean square of the differences that are not 0.
+    They widen the interval about its centre, like the pairs that Agresti & Min (2005) and Bonett & Price (2012) add to
+    a table of paired proportions.
     """
     return resample(with_opposites(total(values, cluster)), (-1.0, 1.0), resamples, rng)
 
