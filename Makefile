@@ -36,7 +36,7 @@ check: $(INSTALLED)  ## lint, formatting, types, layers, and whether the generat
 	$(BIN)/python -m pytest tests/test_layers.py
 	$(BIN)/python docs/generate.py --check
 
-docs: $(INSTALLED)  ## write the generated pages: docs/cli.md and docs/strategies.md
+docs: $(INSTALLED)  ## write the generated pages in docs/
 	@$(BIN)/python docs/generate.py
 
 clean:  ## remove the environment and all caches

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from zlib import crc32
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
@@ -29,11 +30,13 @@ STRATEGIES = (
 
 
 def answer(body: dict[str, list[dict[str, str]]]) -> str:
-    """Something that every step of these strategies can read."""
+    """Something that every step of these strategies can read; which output it prefers, the prompt's checksum says."""
     asked = body["messages"][-1]["content"]
-    return (
-        "Therefore, Output (a) is better." if "Therefore" in asked else "5" if "whole number" in asked else "Output (a)"
-    )
+    first = crc32(asked.encode()) % 2
+    if "whole number" in asked:
+        return "57"[first]
+    label = f"Output ({'ab'[first]})"
+    return f"Therefore, {label} is better." if "Therefore" in asked else label
 
 
 def seconds(*arguments: str, times: int = 1, **environment: str) -> float:

@@ -34,7 +34,7 @@ def published_summary(rows: pd.DataFrame, subsets: Iterable[str] = tuple(SUBSETS
     """The published `rows` on those of `subsets` that the paper has, as a (shorter) table of `stats.summarize`.
 
     Rates are fractions. Macro rows are means over the subsets asked for, so that they compare with one's own: over all
-    five they are the paper's own `Adversarial` and `Average` (METHODS B11).
+    five they are the paper's own `Adversarial` and `Average`.
     """
     known = [subset for subset in subsets if subset in SUBSETS]
     adversarial = [subset for subset in known if subset in ADVERSARIAL]

@@ -242,7 +242,7 @@ class ScoreReader(ReaderModel):
 class LogprobReader(ReaderModel):
     """The log-probabilities of the two labels: the margin is the logit of the first-shown.
 
-    Averaged over both orders as logits, an additive position effect cancels exactly (METHODS A11). A label that is not
+    Averaged over both orders as logits, an additive position effect cancels exactly. A label that is not
     among those reported counts with the most that it can hold, so that no margin is overstated or infinite.
     """
 

@@ -77,7 +77,7 @@ def test_the_command_prints_a_table_csv_and_json(made):
     assert printed.exit_code == 0
     assert "95 % interval" in printed.stdout
     assert "unresolved" in printed.stdout
-    rows = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
-    head, line = CliRunner().invoke(app, [*command, "--csv"]).stdout.splitlines()
+    rows = json.loads(CliRunner().invoke(app, [*command, "-f", "json"]).stdout)
+    head, line = CliRunner().invoke(app, [*command, "-f", "csv"]).stdout.splitlines()
     assert rows[0].keys() == set(head.split(","))
     assert line.startswith("simulated/accuracy")

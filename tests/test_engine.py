@@ -66,7 +66,7 @@ CALLS = {
     **dict.fromkeys(("rating+metrics", "rating+reference"), 3),
     **dict.fromkeys(("metrics+reference+rules", "rating+metrics+reference"), 4),
 }
-"""METHODS A1: both orders, and one call for each auxiliary text."""
+"""Reference: both orders, and one call for each auxiliary text."""
 
 
 def answers(name, *, conflict=False):

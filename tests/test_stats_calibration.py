@@ -42,7 +42,7 @@ def judged(probability, gold, **columns):
 
 
 def test_the_toy_example():
-    """METHODS B10, in the frame of output 1: where the judge is wrong, gold is the other output."""
+    """Reference: in the frame of output 1: where the judge is wrong, gold is the other output."""
     gold = np.array([True, False] * 5)
     probability = np.where((CORRECT == 1) == gold, SURE, 1 - SURE)
     sure, correct = confidence(probability, gold)

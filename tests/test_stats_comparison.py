@@ -67,7 +67,7 @@ def test_holm_is_statsmodels_s(p):
 
 
 def test_rules_help_gpt_4(gpt4):
-    """METHODS B8, over all 419 pairs alike: +8.0 [5.5, 10.6]; in the original order 5 pairs lost, 33 gained."""
+    """Reference: over all 419 pairs alike: +8.0 [5.5, 10.6]; in the original order 5 pairs lost, 33 gained."""
     table = gpt4.query("strategy in ['Vanilla', 'Vanilla_NoRules']")
     row = compare(table, against=("GPT-4", "Vanilla_NoRules")).set_index("subset").loc["Pooled"]
     assert row["n"] == 419
@@ -91,7 +91,7 @@ def test_the_order_wise_counts_are_those_of_the_final_verdicts_alone(gpt4):
 
 
 def test_metrics_and_reference_help_a_little_more(gpt4):
-    """METHODS B8: +2.7, p ≈ .008 (exactly .00705, by enumeration), over all pairs; the macro mean is unresolved."""
+    """Reference: +2.7, p ≈ .008 (exactly .00705, by enumeration), over all pairs; the macro mean is unresolved."""
     table = gpt4.query("strategy in ['Vanilla', 'Metrics_Reference']")
     rows = compare(table, against=("GPT-4", "Vanilla"), resamples=100_000).set_index("subset")
     assert 100 * rows.loc["Pooled", "difference"] == pytest.approx(2.7, abs=0.05)

@@ -81,7 +81,7 @@ def test_mcnemar_s_detectable_difference_equals_the_oracle(oracle, psi):
 
 @pytest.mark.parametrize(("subsets", "points"), [(ADVERSARIAL, 4.7), ([*ADVERSARIAL, "Natural"], 3.9)])
 def test_the_macro_differences_of_the_methods(differences, subsets, points):
-    """METHODS B9: the median over pairs of strategies."""
+    """Reference: the median over pairs of strategies."""
     values, subset = differences
     sizes = [int((subset == name).sum()) for name in subsets]
     errors = [macro_standard_error([d[subset == name].std(ddof=1) for name in subsets], sizes) for d in values]

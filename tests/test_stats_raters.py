@@ -226,7 +226,7 @@ def test_repetition_stability_equals_the_oracle(reruns, shared):
 
 
 def test_the_flip_rate_is_that_of_every_two_reruns(reruns):
-    """METHODS B2: reruns differ in 2.3 to 4.1 % of verdicts, and the two orders in more."""
+    """Reference: reruns differ in 2.3 to 4.1 % of verdicts, and the two orders in more."""
     runs = {name: part.set_index("pair")[["original", "swapped"]] for name, part in reruns.groupby("repeat")}
     pairwise = [(runs[a] != runs[b].loc[runs[a].index]).to_numpy().mean() for a, b in combinations(runs, 2)]
     found = repetition(reruns).iloc[0]

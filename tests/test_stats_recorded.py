@@ -113,7 +113,7 @@ def test_macro_rows_equal_the_paper_s_table(verdicts, shared):
 
 
 def test_the_headline_figures(verdicts):
-    """METHODS C: GPT-4 with metrics and reference, 28 of 35 conflicts are primacy."""
+    """Reference: GPT-4 with metrics and reference, 28 of 35 conflicts are primacy."""
     summary = summarize(verdicts, resamples=2000).set_index(["judge", "strategy", "subset"])
     average = summary.loc[("GPT-4", "Metrics_Reference", "Average")]
     assert (average["n"], average["conflicts"], average["primacy"]) == (419, 35, 0.8)

@@ -145,7 +145,7 @@ TOKENS = {"metrics": 150, "reference": 384, "verdict": 50, "score": 50, "explain
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_token_limits_are_those_of_the_paper(name):
-    """METHODS A1: 50 for a verdict, 300 where it is explained, 150 for metrics, 384 for a reference."""
+    """Reference: 50 for a verdict, 300 where it is explained, 150 for metrics, 384 for a reference."""
     for step in load_strategy(name).steps:
         explained = "cot" in name and step.name in {"verdict", "resolve"}
         wanted = 300 if explained else TOKENS.get(step.name, 50)

@@ -361,7 +361,7 @@ def test_json_reads_back_in_full_precision(three):
     meta = back["meta"]
     assert (meta["title"], meta["dataset"], meta["headline"]) == ("T", "set", "Average")
     assert (meta["ties_policy"], meta["unreadable_policy"]) == ("half", "strict")
-    assert meta["interval"] == {"level": 0.95, "method": "cluster bootstrap", "seed": 7, "resamples": 10_000}
+    assert meta["interval"] == {"level": 0.95, "method": "BCa cluster bootstrap", "seed": 7, "resamples": 10_000}
     assert meta["notes"][-1] == "mine"
     assert {key for column in meta["columns"] for key in column["keys"]} <= set(back["rows"][0])
     for row, expected in zip(back["rows"], table.to_dict("records"), strict=True):

@@ -57,7 +57,7 @@ def main() -> None:
     except OSError as error:  # a disk that is full, a folder that may not be written
         _stop(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
     if code == INTERRUPTED:
-        _stop("interrupted; what was judged is kept: give the same command again to go on", INTERRUPTED)
+        _stop("interrupted; nothing that was done is lost: give the same command again to go on", INTERRUPTED)
     _flush()
     raise SystemExit(code or 0)
 

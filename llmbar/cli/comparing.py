@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmbar.cli.options import AsJson
+from llmbar.cli.options import RESULTS, Results, run_path
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class Format(StrEnum):
+    """How comparisons are written."""
+
+    TEXT = "text"
+    CSV = "csv"
+    JSON = "json"
 
 
 def register(app: typer.Typer) -> None:
@@ -25,19 +34,23 @@ def compare(
     subset: Annotated[
         str | None, typer.Option("--subset", help="A subset, a group, Average, Pooled or all; by default the headline.")
     ] = None,
-    csv: Annotated[bool, typer.Option("--csv", help="Print every column as CSV.")] = False,
-    as_json: AsJson = False,
+    form: Annotated[
+        Format, typer.Option("-f", "--format", help="text, or csv and json for every column.")
+    ] = Format.TEXT,
+    results: Results = RESULTS,
 ) -> None:
     """Test every two judges or strategies on the same pairs: difference, interval, p, and what could be detected."""
     from llmbar import comparisons
 
-    table = comparisons.compare(paths, *(strategy or ()), subset=subset)
-    if csv:
-        typer.echo(table.to_csv(index=False), nl=False)
-    elif as_json:
-        typer.echo(table.to_json(orient="records", indent=1))
-    else:
-        _show(table)
+    runs = [run_path(path, results) for path in paths]
+    table = comparisons.compare(runs, *(strategy or ()), subset=subset)
+    match form:
+        case Format.TEXT:
+            _show(table)
+        case Format.CSV:
+            typer.echo(table.to_csv(index=False), nl=False)
+        case Format.JSON:
+            typer.echo(table.to_json(orient="records", indent=1))
 
 
 def _show(table: pd.DataFrame) -> None:

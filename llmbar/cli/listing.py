@@ -31,6 +31,11 @@ def models() -> Sequence[Row]:
         }
         for name, preset in PRESETS.items()
     ]
+    reward = {
+        "judge": "reward/<model>",
+        "what it is": "a reward model, served by vLLM: started here, or at --base-url",
+        "key": "",
+    }
     any_service = {
         "judge": "openai-api/<service>/<model>",
         "what it is": "any OpenAI-compatible endpoint, at <SERVICE>_BASE_URL",
@@ -43,7 +48,7 @@ def models() -> Sequence[Row]:
         "what it is": "replies recorded in LLMBar's layout (-M path=FOLDER)",
         "key": "",
     }
-    return [*served, any_service, *local, *planted, recorded]
+    return [*served, reward, any_service, *local, *planted, recorded]
 
 
 def strategies() -> Sequence[Row]:

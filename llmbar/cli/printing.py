@@ -121,11 +121,9 @@ def remarks(run: Run) -> list[str]:
 
 
 def run_as_json(run: Run) -> str:
-    """Everything in `summary.json`, with the run's folder and state."""
-    run.check_sealed()
-    summary = json.loads(run.folder.summary.read_text("utf-8"))
+    """All of a run's numbers, with its folder and state."""
     state = {"run": str(run.path), "id": run.asked.id, "state": run.folder.manifest.state}
-    return json.dumps(state | summary, indent=1)
+    return json.dumps(state | run.numbers().plain(), indent=1)
 
 
 def estimate_lines(plan: Plan, estimate: Estimate, *, as_json: bool) -> str:

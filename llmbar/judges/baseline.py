@@ -1,6 +1,6 @@
 """Judges that need no model: what a table must beat before it means anything.
 
-On LLMBar's adversarial subsets "pick the shorter" is right in 78 % of the pairs (METHODS B4), so every table carries
+On LLMBar's adversarial subsets "pick the shorter" is right in 78 % of the pairs, so every table carries
 these. Each prefers one output or none; where nothing decides, a reader that knows no tie lets the first-shown win.
 """
 

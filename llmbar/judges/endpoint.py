@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from contextlib import AsyncExitStack, asynccontextmanager
 from math import inf
 from time import perf_counter
@@ -174,10 +175,25 @@ def extra_body(args: Mapping[str, str]) -> dict[str, object]:
     {'top_k': 20, 'provider': 'any'}
     """
     for key in args:
+        refuse_secret(key)
         if key in OURS or key in Sampling.model_fields:
             message = "is set by the strategy's sampling or by llmbar itself"
             raise JudgeError(message, field=f"-M {key}", remedy="leave it out")
     return {key: _value(text) for key, text in args.items()}
+
+
+def refuse_secret(key: str) -> None:
+    """Arguments are written into the run's manifest: what is called like a secret must not be one of them.
+
+    Raises:
+        JudgeError: the argument is called so.
+    """
+    if _SECRET.search(key.replace("-", "_")):
+        message = "would be written into the run's files"
+        raise JudgeError(message, field=f"-M {key}", remedy="keys come from the environment: llmbar ls models")
+
+
+_SECRET = re.compile(r"(api_?key|_token|^token|secret|password|authorization)$", re.IGNORECASE)
 
 
 def _value(text: str) -> object:

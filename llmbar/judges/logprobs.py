@@ -1,4 +1,4 @@
-r"""The probabilities of labels, read from the tokens with which a reply begins (METHODS A11).
+r"""The probabilities of labels, read from the tokens with which a reply begins.
 
 Endpoints that tell the likeliest tokens at each place (`top_logprobs`) tell the probability that the reply begins with
 a label, though a label may be several tokens and labels share their first ones. We walk along the reply. At each place

@@ -1,4 +1,4 @@
-"""Reward models and sequence classifiers: `reward/MODEL` scores a conversation (METHODS A12).
+"""Reward models and sequence classifiers: `reward/MODEL` scores a conversation.
 
 Served by vLLM's pooling runner, which is started, or attached to with --base-url, as for `vllm/MODEL`. The conversation
 is the strategy's: the strategy `reward` shows the instruction as the user's turn and the output as the assistant's, as

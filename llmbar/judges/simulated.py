@@ -1,7 +1,7 @@
 """A judge with planted faults: what the statistics find can be compared with what is there.
 
 `simulated/accuracy=0.8,position=0.5,length=0.3`, or a preset such as `simulated/hasty`, or any name with the settings
-as `-M key=value` (which win over the name's). Shown two outputs, it answers by the logistic model of METHODS B6,
+as `-M key=value` (which win over the name's). Shown two outputs, it answers by the model of `stats.regression`,
 
     logit P(first-shown wins) = position + 2 · logit(accuracy) · g + length · ln(L_first / L_second)
 

@@ -1,4 +1,4 @@
-"""Which pairs are about the same thing: resampling must keep them together (METHODS B7)."""
+"""Which pairs are about the same thing: resampling must keep them together."""
 
 from __future__ import annotations
 

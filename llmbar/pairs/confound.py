@@ -1,4 +1,4 @@
-"""The length confound: how far a judge would come that only looks at length (METHODS B4)."""
+"""The length confound: how far a judge would come that only looks at length."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Each function returns *values* whose mean is the statistic: an array with one row per judgment and, where verdicts count
 singly, one column per order, NaN where nothing counts. So every rate is `rate(values)`, and one bootstrap serves them
-all. Formulas: METHODS B1 (accuracy, agreement) and B3 (kappa); n is the number of judgments.
+all. n is the number of judgments.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _CREDIT = {"half": 0.5, "strict": 0.0, "drop": np.nan}
 class Policy:
     """What a tie and an unreadable reply earn; LLMBar's conventions unless told otherwise.
 
-    LLMBar gives a tied rating ½ and an unreadable reply nothing; RewardBench gives both ½; FastChat drops errors
-    (METHODS §0). A failed call is never scored, whatever the policy.
+     LLMBar gives a tied rating ½ and an unreadable reply nothing; RewardBench gives both ½; FastChat drops errors
+    . A failed call is never scored, whatever the policy.
     """
 
     ties: Credit = "half"

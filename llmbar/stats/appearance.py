@@ -1,7 +1,7 @@
 """Does the judge go by how an output looks: its length, a list, headings, bold type, code, a refusal?
 
 A *feature* is something that an output has or has not. `format_columns` finds those of a text; length is always known.
-Formulas: METHODS B4 (length) and B5 (format).
+`llmbar explain` tells the sources.
 """
 
 from __future__ import annotations

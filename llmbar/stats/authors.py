@@ -4,7 +4,7 @@ Needs to know who wrote the outputs: the columns `author_1` and `author_2` of a 
 a gap where nobody knows.
 
 A judge may well prefer its own outputs for being better. So only *wrong* votes are compared, those for the output that
-is not gold, and those for an own worse output with those for somebody else's worse output. Formula: METHODS B5.
+is not gold, and those for an own worse output with those for somebody else's worse output.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Does position or length sway the judge?
 
-As in `accuracy`, a function returns values whose mean is the statistic. Formulas: METHODS B2 (position) and B4
-(length). Where the order plays no part nothing is shown first, and every statistic of position is NaN.
+As in `accuracy`, a function returns values whose mean is the statistic; `llmbar explain` tells the sources. Where the
+order plays no part nothing is shown first, and every statistic of position is NaN.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""When the judge is sure, is it right? Calibration of graded preferences (METHODS B10).
+"""When the judge is sure, is it right? Calibration of graded preferences.
 
 Starts from P(output 1 preferred), or from a margin or a share of votes that only grades the preference. *Confidence* is
 the probability of the preferred output, in [½, 1]; *correct* is 1, 0, or ½ where the probability is exactly ½. What a

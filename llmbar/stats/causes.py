@@ -1,4 +1,4 @@
-"""Why is there no verdict? Unreadable replies by cause, failed calls by kind (METHODS B1).
+"""Why is there no verdict? Unreadable replies by cause, failed calls by kind.
 
 A judge that refuses, one that is cut off and one that rambles need different remedies: another prompt, more tokens,
 another pattern.

@@ -1,4 +1,4 @@
-"""Which judge is better, and how sure is that? Judges and strategies, compared pair by pair (METHODS B8).
+"""Which judge is better, and how sure is that? Judges and strategies, compared pair by pair.
 
 Two contenders (a contender is a judge with a strategy) that judged the same pairs are compared by the pairs'
 differences in correctness d = s − s′, where s is the share of a pair's verdicts that are right. What makes a pair hard

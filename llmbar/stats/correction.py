@@ -1,6 +1,6 @@
 """What would people have said? A judge's win rate on unlabelled traffic, corrected by a small labelled sample.
 
-The win rate is that of output 1, a tie counting ½. Two corrections, and what each takes for granted (METHODS B13):
+The win rate is that of output 1, a tie counting ½. Two corrections, and what each takes for granted:
 
 - `rogan_gladen` (with ties: `invert_confusion`) undoes the judge's error rates. The labelled pairs may hold more or
   fewer wins than the traffic, but *given who truly wins* the judge must err as often on them as on the traffic.

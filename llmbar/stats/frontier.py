@@ -1,4 +1,4 @@
-"""Is a dearer judge worth it? Cost per pair against accuracy (METHODS B14).
+"""Is a dearer judge worth it? Cost per pair against accuracy.
 
 What is dearer and no more accurate than something else need not be bought; what is on the front is a matter of taste.
 

@@ -1,4 +1,4 @@
-"""How sure is a number? Wilson's interval for a proportion, the cluster bootstrap for all others (METHODS B7).
+"""How sure is a number? Wilson's interval for a proportion, the cluster bootstrap for all others.
 
 The verdicts of a pair, its repeats, and pairs with the same instruction are not independent. So whole clusters are
 resampled, within each subset, and intervals read off the resampled statistics:

@@ -1,4 +1,4 @@
-"""How many pairs does a comparison need, and what difference can so many pairs show (METHODS B9)?
+"""How many pairs does a comparison need, and what difference can so many pairs show?
 
 A difference d between two judges on the same n pairs has the standard error sd/√n, sd being the standard deviation of
 the pairs' differences in correctness. It is detected with 80 % power at the 5 % level where d ≥ (1.96 + 0.84)·sd/√n,
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TYPICAL_SD = {"Natural": 0.184, "Neighbor": 0.294, "GPTInst": 0.236, "GPTOut": 0.274, "Manual": 0.257}
-"""The median sd between two of GPT-4's eight zero-shot, non-rating strategies on LLMBar's subsets (METHODS B9).
+"""The median sd between two of GPT-4's eight zero-shot, non-rating strategies on LLMBar's subsets.
 
 For planning where nothing better is known; over all 419 pairs it is .261. Two different judges agree less than two
 strategies of one: recompute it from a pilot where there is one.

@@ -1,4 +1,4 @@
-"""Who is best where not everyone did everything? Bradley–Terry strengths from games (METHODS B12).
+"""Who is best where not everyone did everything? Bradley–Terry strengths from games.
 
     logit P(a wins against b) = β_a − β_b
 

@@ -1,7 +1,7 @@
 """Do several judges agree, and does one judge agree with itself when it is asked again?
 
 Ratings are a table with one row per unit (a pair in one order) and one column per rater; NaN where there is no verdict.
-Formulas: METHODS B2 (repetition) and B3 (several judges).
+`llmbar explain` tells the sources.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def krippendorff_alpha(ratings: ArrayLike, level: Level = "nominal") -> float:
 def error_correlation(
     frame: pd.DataFrame, policy: Policy = LLMBAR, by: Sequence[str] = ("strategy", "dataset")
 ) -> pd.DataFrame:
-    """φ between the errors of each two judges: one row per `by` and pair of judges (METHODS A10).
+    """φ between the errors of each two judges: one row per `by` and pair of judges.
 
     How to read it: 0 is independence, so that a jury of both averages their errors out; 1 is the same errors, so that
     the second judge adds nothing.

@@ -1,4 +1,4 @@
-"""What sways the judge, told apart: position, gold and length in one logistic regression (METHODS B6).
+"""What sways the judge, told apart: position, gold and length in one logistic regression.
 
     logit P(first-shown preferred) = β₀ + β_g·g + β_ℓ·ln(L_first / L_second) + …
 
@@ -114,7 +114,7 @@ def bias_regression(frame: pd.DataFrame, further: Sequence[str] = ()) -> pd.Data
     length for a judge without position bias. Its interval is the transformed one of β_g, its standard error by the
     delta method, and its p-value tests it against ½.
 
-    Source: METHODS B6; Firth 1993 (Biometrika 80), Heinze and Schemper 2002 (Statistics in Medicine 21).
+    Source: Firth 1993 (Biometrika 80), Heinze and Schemper 2002 (Statistics in Medicine 21).
 
     Raises:
         ValueError: the table is not a verdict frame, or lacks the columns of a further term.

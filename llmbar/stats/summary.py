@@ -1,6 +1,6 @@
 """Every statistic of every judge, strategy and subset, in one table.
 
-A subset's row holds its own values. A macro row stands for several subsets (METHODS B11): one for each group, such as
+A subset's row holds its own values. A macro row stands for several subsets: one for each group, such as
 Adversarial, and one, Average, for all. LLMBar averages subsets, not pairs, and so does a macro row:
 
 - counts (n, failed, conflicts) are sums;

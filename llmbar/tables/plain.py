@@ -50,7 +50,7 @@ def as_json(sheet: Sheet) -> str:
         "headline": headline(sheet.board).head,
         "ties_policy": own["ties_policy"],
         "unreadable_policy": own["unreadable_policy"],
-        "interval": {"level": 0.95, "method": "cluster bootstrap", **bootstrap},
+        "interval": {"level": 0.95, "method": "BCa cluster bootstrap", **bootstrap},
         "version": provenance.version,
         "date": provenance.date,
         "data": provenance.data,

@@ -1,4 +1,4 @@
-"""The probabilities of labels, robust to tokenizers that split them (METHODS A11).
+"""The probabilities of labels, robust to tokenizers that split them.
 
 A label such as `Output (a)` is several tokens, of which both labels share the first ones. So the server is asked how it
 tokenizes each label behind the rendered prompt; their longest common start is sent as the start of the reply; and the
