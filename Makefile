@@ -18,7 +18,7 @@ install := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs lock clean python
+.PHONY: help demo test vllm check docs lock clean python
 
 help:  ## list what make can do
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name what; do printf '%-12s %s\n' "$$name" "$$what"; done
@@ -28,6 +28,9 @@ demo: $(INSTALLED)  ## judge the starter pairs with baselines and simulated judg
 
 test: $(INSTALLED)  ## run the whole suite (ARGS="-k engine" for a part of it)
 	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+vllm: $(INSTALLED)  ## install vLLM for CPU (3 GB) and run what is tested with it: ten minutes
+	@LLMBAR_VLLM=$$(.ci/install-vllm) $(BIN)/python -m pytest tests/vllm $(ARGS)
 
 check: $(INSTALLED)  ## lint, formatting, types, layers, and whether the generated pages are up to date
 	$(BIN)/ruff check

@@ -50,7 +50,7 @@ def _part(rows: pd.DataFrame, name: str, kind: str, members: Sequence[str]) -> p
     return pd.DataFrame(
         {
             "judge": rows["judge"],
-            "strategy": rows["strategy"],
+            "strategy": rows["paper_name"],
             "dataset": DATASET,
             "subset": name,
             "kind": kind,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from traceback import walk_tb
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+ROLES = ("system", "user", "assistant")
 _TURN = re.compile(r"^== (system|user|assistant) ==[ \t]*$", re.MULTILINE)
-_ALMOST_A_TURN = re.compile(r"^[ \t]*=+[ \t]*(system|user|assistant)[ \t]*=+[ \t]*$", re.MULTILINE | re.IGNORECASE)
+_HEADING = re.compile(r"^[ \t]*=+[ \t]*(\w+)[ \t]*=+[ \t]*$", re.MULTILINE)
 
 _LINES = 100_000
 """The lines of the k-th file are numbered from k times this on: through all includes a line tells its file."""
@@ -119,7 +121,7 @@ class Templates(NodeTransformer):
         if path in self._open:
             raise self._mistake(f"{name!r} includes itself", include.lineno, "take one include out")
         source = self._read(name, path)
-        for mark in _ALMOST_A_TURN.finditer(source):
+        for mark, _ in _almost_turns(source):
             told, line = "an included template cannot open a turn", source.count("\n", 0, mark.start()) + 1
             raise StrategyError(told, file=path, line=line, remedy="open it in the template that includes it")
         self._open.append(path)
@@ -189,15 +191,24 @@ def text_of(path: Path) -> str:
         raise StrategyError(f"cannot be read: {error.strerror}", file=path) from None
 
 
+def _almost_turns(source: str) -> Iterator[tuple[re.Match[str], str]]:
+    """Lines that open a turn or seem meant to, such as `== usr ==`, each with the role; other headings are text."""
+    for line in _HEADING.finditer(source):
+        for role in get_close_matches(line[1].lower(), ROLES, n=1, cutoff=0.8):
+            yield line, role
+
+
 def _split(source: str, path: Path) -> Iterator[tuple[str, str, int]]:
     """Role and text of every turn, and how many lines stand above the text."""
-    for almost in _ALMOST_A_TURN.finditer(source):
+    for almost, role in _almost_turns(source):
         if not _TURN.fullmatch(almost[0]):
             told, line = f"{almost[0].strip()!r} is almost a turn", source.count("\n", 0, almost.start()) + 1
-            raise StrategyError(told, file=path, line=line, remedy=f"write == {almost[1].lower()} ==")
+            raise StrategyError(told, file=path, line=line, remedy=f"write == {role} ==")
     marks = list(_TURN.finditer(source))
     if not marks or source[: marks[0].start()].strip():
         raise StrategyError("a template begins with a turn", file=path, line=1, remedy="write == user == above it")
+    if all(mark[1] != "user" for mark in marks):
+        raise StrategyError("a template asks in a user turn", file=path, remedy="write == user == above the question")
     for mark, end in zip(marks, [*(mark.start() for mark in marks[1:]), len(source)], strict=True):
         text = source[mark.end() : end]
         blank = len(text) - len(text.lstrip("\n"))

@@ -9,6 +9,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+collect_ignore = [] if os.environ.get("LLMBAR_VLLM") else ["vllm"]
+"""Real vLLM takes minutes to install: `make vllm` does it, and runs what is tested with it."""
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

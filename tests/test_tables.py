@@ -220,7 +220,7 @@ def test_published_averages_are_the_papers_own():
     assert len(rows) == 65
     for row in rows.to_dict("records"):
         for name in (*SUBSETS, "Adversarial", "Average"):
-            cell = table.loc[(row["judge"], row["strategy"], name)]
+            cell = table.loc[(row["judge"], row["paper_name"], name)]
             assert cell["accuracy"] == pytest.approx(row[f"{name}_Acc"] / 100, abs=1e-8)
             assert cell["agreement"] == pytest.approx(row[f"{name}_Agr"] / 100, abs=1e-8)
     assert set(table.xs("Average", level="subset")["n"]) == {419}
@@ -232,7 +232,7 @@ def test_published_stand_beside_ones_own():
     assert table["source"].value_counts().to_dict() == {"published": 65, "run": 1}
     assert table.iloc[0]["judge"] == "mine"
     best_of_paper = table.iloc[1]
-    assert (best_of_paper["judge"], best_of_paper["strategy"]) == ("GPT-4", "Metrics_Reference")
+    assert (best_of_paper["judge"], best_of_paper["strategy"]) == ("GPT-4", "Metrics+Reference*")
     assert best_of_paper["Average"] == pytest.approx(0.8543, abs=1e-4)
     assert pd.isna(best_of_paper["low"])
     text = render_board(table, "md")
@@ -241,12 +241,20 @@ def test_published_stand_beside_ones_own():
     assert "no fair comparison" not in text
 
 
+def test_published_rows_of_other_pairs_have_no_rank():
+    own = cells("mine", "rules", dict.fromkeys(SUBSETS, 0.01), dataset="starter")
+    table = board(pd.DataFrame(own), published=published())
+    assert table.iloc[0]["rank"] == 1
+    assert table.loc[table["source"] == "published", "rank"].isna().all()
+    assert "no fair comparison" in render_board(table, "md")
+
+
 def test_published_averages_cover_the_boards_subsets_only():
     own = cells("mine", "rules", {"GPTOut": 0.5, "Manual": 0.5}, dataset="llmbar")
     table = board(pd.DataFrame(own), published=published()).set_index(["judge", "strategy"])
-    source = published().set_index(["judge", "strategy"]).loc[("GPT-4", "Vanilla")]
-    assert table.loc[("GPT-4", "Vanilla"), "Average"] == pytest.approx((source.GPTOut_Acc + source.Manual_Acc) / 200)
-    assert table.loc[("GPT-4", "Vanilla"), "agreement"] == pytest.approx((source.GPTOut_Agr + source.Manual_Agr) / 200)
+    source = published().set_index(["judge", "paper_name"]).loc[("GPT-4", "Vanilla*")]
+    assert table.loc[("GPT-4", "Vanilla*"), "Average"] == pytest.approx((source.GPTOut_Acc + source.Manual_Acc) / 200)
+    assert table.loc[("GPT-4", "Vanilla*"), "agreement"] == pytest.approx((source.GPTOut_Agr + source.Manual_Agr) / 200)
 
 
 def test_published_beside_another_pair_set_or_policy_are_said_to_be_so(three):

@@ -58,6 +58,8 @@ def test_a_line_that_only_looks_like_a_heading_is_text(tmp_path):
         ("\n\nHello\n== user ==\n", 1, "write == user == above it"),
         ("", 1, "write == user == above it"),
         ("== user ==\nx\n== User ==\ny", 3, "write == user =="),
+        ("== usr ==\nx\n== user ==\ny", 1, "write == user =="),
+        ("== system ==\nx", None, "write == user == above the question"),
         ("== user ==\nx\n\n==assistant==\ny", 4, "write == assistant =="),
         ("=== system ===\nx", 1, "write == system =="),
         ("== user ==\nx\n  == user ==\ny", 3, "write == user =="),

@@ -106,7 +106,7 @@ def remarks(run: Run) -> list[str]:
     counts, frame = run.folder.manifest.counts, run.judgments()
     told = [
         (
-            f"{counts.asked} requests asked, {counts.from_store} answered from the store, "
+            f"in all: {counts.asked} requests asked, {counts.from_store} answered from the store, "
             f"{counts.prompt_tokens} + {counts.completion_tokens} tokens, {counts.seconds:.1f} s"
         )
     ]

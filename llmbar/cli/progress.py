@@ -117,7 +117,7 @@ def _cost(tallies: Mapping[str, Tally]) -> list[str]:
 
     costs = [cost(name, tally.prompt_tokens, tally.completion_tokens) for name, tally in tallies.items()]
     known = [each for each in costs if each is not None]
-    return [f"${sum(known):.2f}"] if len(known) == len(costs) else []
+    return [f"${sum(known):.2f}"] if known else []
 
 
 def _clock(seconds: float) -> str:

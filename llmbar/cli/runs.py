@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmbar.cli.options import RESULTS, AsJson, Quiet, Results, key_values, option, read_config, run_path
+from llmbar.cli.options import RESULTS, AsJson, Quiet, Results, field_map, key_values, option, read_config, run_path
 
 if TYPE_CHECKING:
     from llmbar.runs import Plan, Run
@@ -29,6 +29,9 @@ def run(
     ] = None,
     dataset: Annotated[
         list[str] | None, option("-d", "--dataset", help="A pair set: name, file or folder (repeatable).")
+    ] = None,
+    field: Annotated[
+        list[str] | None, option("--field", metavar="FIELD=COLUMN", help="Where a field stands, if not by name.")
     ] = None,
     panel: Annotated[
         list[str] | None, option("--panel", help="A further judge, for strategies with several (repeatable).")
@@ -98,6 +101,7 @@ def run(
             seed=seed,
         ),
         sampling={name: value for name, value in sampling.items() if value is not None},
+        fields=field_map(field),
         limit=limit,
         repeats=repeats,
         results=results,
@@ -156,9 +160,13 @@ def _named(path: Path | None, results: Path) -> Run:
 
 def _judge(planned: Plan, *, quiet: bool, as_json: bool, fail_under: float | None) -> None:
     from llmbar.cli.progress import watcher
+    from llmbar.runs import Run
     from llmbar.runs import run as judge
 
+    finished = planned.path.is_dir() and Run.open(planned.path).complete
     done = judge(planned, watcher=None if quiet else watcher())
+    if finished and not quiet:
+        typer.echo("complete already: nothing was asked", err=True)
     _show(done, as_json=as_json)
     if not done.complete:
         told = f"llmbar: incomplete: {done.failed} judgments failed; give the same command again to finish"

@@ -106,6 +106,7 @@ def plan(
     panel: Sequence[str] = (),
     options: JudgeOptions | None = None,
     sampling: Mapping[str, object] | None = None,
+    fields: Mapping[str, str] | None = None,
     limit: int | None = None,
     repeats: int = 1,
     results: str | Path = "results",
@@ -119,6 +120,7 @@ def plan(
         panel: further judges, for strategies whose steps ask them with `by`.
         options: how to reach the judges.
         sampling: what to sample otherwise than the strategies say, such as `{"temperature": 1.0}`.
+        fields: field → column, for pair files whose columns are called otherwise.
         limit: only so many pairs of each subset.
         repeats: how often each judgment is made, independently.
         results: the folder of runs, and of the store of responses.
@@ -134,7 +136,7 @@ def plan(
     for name in [*judges, *members]:
         parts_of(name)
     chosen = _strategies(_names(strategies), sampling or {})
-    loaded = _load([pairs] if isinstance(pairs, (str, Path)) else pairs, limit)
+    loaded = _load([pairs] if isinstance(pairs, (str, Path)) else pairs, fields, limit)
     for things, what in ((judges, "judge"), (chosen, "strategy"), (loaded, "pair")):
         if not things:
             raise UsageError(f"there is no {what}", remedy="name at least one")
@@ -332,11 +334,11 @@ def _strategies(names: Iterable[str], sampling: Mapping[str, object]) -> list[St
     return [strategy.sampled(sampling) for strategy in found.values()]
 
 
-def _load(sources: Iterable[str | Path | Pair], limit: int | None) -> list[Pair]:
+def _load(sources: Iterable[str | Path | Pair], fields: Mapping[str, str] | None, limit: int | None) -> list[Pair]:
     """Pairs of all sources, each once, at most `limit` of each subset."""
     found: dict[tuple[str, str], Pair] = {}
     for source in sources:
-        for pair in load_pairs(source) if isinstance(source, (str, Path)) else [source]:
+        for pair in load_pairs(source, fields=fields) if isinstance(source, (str, Path)) else [source]:
             known = found.setdefault((pair.dataset, pair.id), pair)
             if known.digest != pair.digest:
                 raise UsageError(f"two different pairs of {pair.dataset} are called {pair.id!r}", field="dataset")

@@ -158,11 +158,12 @@ def _row(cells: Cells, layout: Layout, source: str) -> dict[str, Any]:
 
 
 def _ranked(rows: Sequence[dict[str, Any]], layout: Layout) -> pd.DataFrame:
-    """Best first, equal ones by name; a missing headline last and without a rank."""
+    """Best first, equal ones by name; last and without a rank what has no headline, or was judged on other pairs."""
     lead = ("rank", "judge", "strategy", "source", "dataset", "n", *layout.names, "low", "high")
     rest = (*(column.key for column in layout.statistics), "ties_policy", "unreadable_policy")
     table = pd.DataFrame(rows, columns=[*lead, *rest])
-    score = table[layout.names[-1]].astype(float).round(_ALIKE)
+    here = table["dataset"] == table.loc[table["source"] != "published", "dataset"].iloc[0]
+    score = table[layout.names[-1]].astype(float).round(_ALIKE).where(here)
     table["rank"] = score.rank(method="min", ascending=False)
     table = table.sort_values(["rank", "judge", "strategy"], ignore_index=True)
     counts = [column.key for column in layout.statistics if column.format == "count"]

@@ -67,8 +67,8 @@ def intervals(board: pd.DataFrame, provenance: Provenance) -> str:
     if board["low"].isna().all():
         return "No intervals were computed."
     return (
-        f"Intervals are 95 %, of {headline(board).head}: BCa cluster bootstrap over instructions, stratified by subset "
-        f"(seed {provenance.seed}, {provenance.resamples:,} resamples)."
+        f"Intervals are 95 %, of {headline(board).head}: BCa cluster bootstrap over instructions (Wilson where nothing "
+        f"varies), stratified by subset (seed {provenance.seed}, {provenance.resamples:,} resamples)."
     )
 
 
