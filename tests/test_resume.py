@@ -244,7 +244,7 @@ def test_a_finished_run_asks_nothing_and_prints_the_same(home, capsys):
         files = {file: file.read_bytes() for file in home.rglob("*") if file.is_file() and "sqlite" not in file.name}
         again = command(capsys, *arguments(server))
         assert len(server.asked) == REQUESTS
-    assert again == type(first)(0, first.out, "")
+    assert again == type(first)(0, first.out, "complete already: nothing was asked\n")
     assert files == {
         file: file.read_bytes() for file in home.rglob("*") if file.is_file() and "sqlite" not in file.name
     }

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from llmbar.engine import Job, judge_all, rehearse
-from llmbar.errors import LlmbarError, UsageError, first
+from llmbar.errors import UsageError, first
 from llmbar.judges import JudgeOptions, open_judge, parts_of
 from llmbar.judges.stored import Stored, Tally
 from llmbar.pairs import load_pairs
@@ -238,7 +238,7 @@ async def _judge(plan: Plan, judges: Mapping[str, Judge], folder: RunFolder, wat
                 members = [judges[name], *panel]
                 group.create_task(judge_all(plan.jobs(name, done), members, keep, window=options.concurrency))
         folder.note(facts={name: dict(await judge.look()) for name, judge in served.items() if judge.look})
-    except* (LlmbarError, OSError) as stopped:
+    except ExceptionGroup as stopped:
         raise first(stopped) from None
     finally:
         if watcher:
