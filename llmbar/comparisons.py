@@ -40,7 +40,7 @@ def compare(
         RunError: a run that cannot be read, or runs on different pairs.
     """
     given = [runs] if isinstance(runs, (Run, str, Path)) else runs
-    frame = joined([run if isinstance(run, Run) else Run.open(run) for run in given])
+    frame = joined([Run.of(run) for run in given])
     if strategies:
         known = list(dict.fromkeys(frame["strategy"]))
         for name in strategies:

@@ -68,7 +68,7 @@ class Reading:
     """What a reply said.
 
     `margin` is the signed preference for the *first-shown* output, None where the step states none; `cause` is set
-    where the reply is unreadable; `several` where it names more than one answer: one counts, the fact is kept.
+    where the reply is unreadable; `several` where it names more than one answer, of which one counts.
     """
 
     value: str | float | tuple[str, ...] | tuple[float, float] | None = None

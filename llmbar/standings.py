@@ -81,7 +81,7 @@ def leaderboard(
         UsageError: no run is given, or several pair sets and none of them is named.
         RunError: a run that cannot be read, runs on different pairs, or a judge and strategy that two runs hold.
     """
-    opened = [_opened(run) for run in runs if not isinstance(run, pd.DataFrame)]
+    opened = [Run.of(run) for run in runs if not isinstance(run, pd.DataFrame)]
     cited = [rows for rows in runs if isinstance(rows, pd.DataFrame)]
     if not opened:
         raise UsageError("a leaderboard needs a run", field="RUN", remedy="llmbar ls runs lists them")
@@ -95,10 +95,6 @@ def leaderboard(
     )
     date = max(run.folder.manifest.finished for run in opened)[:10]
     return Leaderboard(table, title, Provenance(date=date, data=f"{judged.dataset} {judged.digest[:12]}"))
-
-
-def _opened(run: Run | str | Path) -> Run:
-    return run if isinstance(run, Run) else Run.open(run)
 
 
 def _judged(run: Run, dataset: str | None) -> PairsAsked:

@@ -79,6 +79,11 @@ class Run:
         """Open a run's folder, finished or not."""
         return cls(RunFolder.open(path))
 
+    @classmethod
+    def of(cls, run: Run | str | Path) -> Run:
+        """A run, or the one in a folder."""
+        return run if isinstance(run, Run) else cls.open(run)
+
     @property
     def path(self) -> Path:
         return self.folder.path
